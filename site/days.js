@@ -3,6 +3,7 @@
 
 import { unknownDays } from "./statscache.js";
 import { entityOf, pageOf } from "./names.js";
+import { fit } from "./rows.js";
 import * as d from "./parts.js";
 
 const MOST_DAYS = 10;
@@ -39,10 +40,10 @@ export function latestDays(client, index, all) {
     const between = parts.some(([, count]) => count === undefined) ? " or " : ", ";
     const names = parts.slice(0, MOST_NAMES).flatMap(([name, count], at) => [at ? between : "", named && name ? d.element("a", { href: pageOf(client, named, name) }, d.foreign(name, 40)) : d.foreign(d.label([name]), 40), parts.length > 1 && count ? ` ${d.number(count)}` : ""]);
     const what = names.length ? d.element("small", {}, ...names, parts.length > MOST_NAMES ? ", …" : "") : null;
-    return d.element("td", { "data-label": title, class: value === null ? "unknown" : value ? null : "zero" }, d.element("span", { class: "words" }, value === null ? "—" : d.number(value), what && " ", what));
+    return d.element("td", { class: value === null ? "unknown" : value ? null : "zero" }, value === null ? "—" : d.number(value), what && " ", what);
   };
   const line = d.element("tr", {}, d.element("th", { scope: "col" }, "Day"), ...shown.map(({ title }) => d.element("th", { scope: "col" }, title)));
-  const body = times.map((time) => d.element("tr", {}, d.element("td", { class: "time key" }, d.clock(time, d.day)), ...shown.map((each) => amount(each, time))));
-  const scroll = d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Latest days" }, d.element("table", { class: shown.length > 3 ? "rows many" : "rows" }, d.element("thead", {}, line), d.element("tbody", {}, ...body)));
+  const body = times.map((time) => d.element("tr", {}, d.element("td", { class: "time" }, d.clock(time, d.day)), ...shown.map((each) => amount(each, time))));
+  const scroll = fit(d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Latest days" }, d.element("table", { class: "rows" }, d.element("thead", {}, line), d.element("tbody", {}, ...body))));
   return [scroll, d.element("p", { class: "note" }, "The newest days with anything, in UTC; the last may not be over.")];
 }

@@ -5,6 +5,7 @@ import { ENTITIES, entityOf, Names, pageOf } from "./names.js";
 import * as d from "./parts.js";
 import { groupsOf } from "./boards.js";
 import { latestDays } from "./days.js";
+import { fit } from "./rows.js";
 import { explorable } from "./controls.js";
 import { ofKey, ofSeries } from "./keymodels.js";
 
@@ -18,7 +19,8 @@ const LISTED = 50;
 const MOST_PARTS = 8;
 const HEADS = { timestamp: "Time", total: "Total", duration: "Took", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
 const ORDER = ["state", "status", "version", "release", "timestamp", "start", "stop", "duration", "agent", "subtitle"];
-const NARROW = matchMedia("(max-width: 40rem)");
+/** Characters of a text for which a column always has room. */
+const SHORT = 24;
 const WINDOWS = ["last_24h", "last_7d", "last_30d", "total"];
 
 const client = new Client(new URL("..", import.meta.url).href);
@@ -179,7 +181,7 @@ function cell(index, field, row) {
   const named = entityOf(index, field);
   if (isAddress(value)) return d.element("td", {}, d.element("a", { href: value, rel: "nofollow" }, "Open ↗"));
   if (field === "version" && isLinked(row)) return d.element("td", {}, d.element("a", { href: row.link, rel: "nofollow" }, d.foreign(value)));
-  return d.element("td", { title: value.length > 40 ? d.clean(value) : null, class: named && value.length > 32 ? "tail" : null }, named ? d.element("a", { href: pageOf(client, named, value) }, d.foreign(value)) : d.foreign(value));
+  return d.element("td", { title: value.length > SHORT ? d.clean(value) : null, class: named && value.length > 32 ? "tail" : null }, named ? d.element("a", { href: pageOf(client, named, value) }, d.foreign(value)) : d.foreign(value));
 }
 
 /** Rows as a table: key, state, time, the rest; newest first. `all` is the number of newest rows that these are among. */
@@ -193,17 +195,18 @@ function table(index, { name: plugin, title, unit, dimensions }, rows, partial =
   const numeric = (name) => name === "duration" || (!d.isTime(name) && shown.some((row) => typeof row[name] === "number"));
   const heading = (name) => (Object.hasOwn(HEADS, name) ? HEADS[name] : d.foreign(name.replaceAll("_", " "), 40));
   const line = d.element("tr", {}, ...columns.map((name) => d.element("th", { scope: "col", class: numeric(name) ? "number" : null }, heading(name))));
-  const isMany = columns.length > (NARROW.matches ? 3 : 4);
-  const labelled = (name, made) => {
-    if (isMany && dimensions.includes(name)) made.classList.add("key");
-    else if (isMany) {
-      made.dataset.label = capitalized(line.cells[columns.indexOf(name)].textContent);
-      made.replaceChildren(d.element("span", { class: made.textContent.includes(" ") ? "words" : null }, ...made.childNodes));
-    }
-    return made;
-  };
-  const body = shown.map((row) => d.element("tr", {}, ...columns.map((name) => labelled(name, Object.hasOwn(partial, name) ? d.element("td", { class: "unknown" }, d.unknown(partial[name])) : cell(index, name, row)))));
-  const scroll = d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, d.element("table", { class: isMany ? "rows many" : "rows" }, d.element("thead", {}, line), d.element("tbody", {}, ...body)));
+  const isLong = (name) => shown.some((row) => typeof row[name] === "string" && !isAddress(row[name]) && row[name].length > SHORT);
+  const long = columns.filter(isLong).slice(0, 4);
+  // Sentences need more room.
+  for (const name of long) line.cells[columns.indexOf(name)].classList.add("long", ...(shown.some((row) => / .* .* /.test(row[name])) ? ["words"] : []));
+  const made = (row) => columns.map((name) => {
+    const found = Object.hasOwn(partial, name) ? d.element("td", { class: "unknown" }, d.unknown(partial[name])) : cell(index, name, row);
+    if (long.includes(name)) found.classList.add("long");
+    return found;
+  });
+  const body = shown.map((row) => d.element("tr", {}, ...made(row)));
+  const rowsTable = d.element("table", { class: `rows long${long.length}` }, d.element("thead", {}, line), d.element("tbody", {}, ...body));
+  const scroll = fit(d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, rowsTable), columns.filter((name) => dimensions.includes(name)).length);
   const rest = rows.length - shown.length;
   const words = [rest > 0 ? `The newest ${d.number(shown.length)} of ${d.number(rows.length)}` : "", all ? `${rest > 0 ? "a" : "A"}mong the newest ${d.number(all)} ${unit} of all` : ""].filter(Boolean);
   const note = words.length ? d.element("p", { class: "note" }, `${words.join(", ")}. `, link(`plugins/${plugin}/index.html`, "All of them")) : null;

@@ -3,6 +3,7 @@
 import { isOld } from "./statscache.js";
 import { clean, element, foreign, number } from "./dom.js";
 import { clock } from "./labels.js";
+import { fit } from "./rows.js";
 
 const base = new URL("..", import.meta.url).href;
 const MOST = 12;
@@ -46,11 +47,11 @@ function showChanges(section, { snapshots }) {
 function table(caption, heads, rows) {
   const row = (name, cells) => element("tr", {}, ...cells.map((cell) => (cell instanceof Node ? element(name, {}, cell) : element(name, typeof cell === "number" ? { class: "number" } : {}, typeof cell === "number" ? number(cell) : cell))));
   const head = element("tr", {}, ...heads.map(([text, numeric]) => element("th", { scope: "col", class: numeric ? "number" : null }, text)));
-  return element(
+  return fit(element(
     "div",
     { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
     element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows.map((cells) => row("td", cells)))),
-  );
+  ));
 }
 
 const first = (plugins) => Math.min(...plugins.map(({ since }) => since ?? Infinity));

@@ -132,6 +132,8 @@
   addCopyButtons();
   reveal();
   addEventListener("hashchange", reveal);
+  const wide = all(".prose .scroll");
+  if (wide.length) import("./rows.js").then(({ fit }) => wide.forEach((part) => fit(part)), () => {});
   // Modules, and what they fetch, need a server.
   if (!served) for (const part of all("[data-find], [data-scripted], [data-snapshot]")) part.hidden = true;
   if (served) {

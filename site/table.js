@@ -19,25 +19,6 @@
     return inOrder(a, b);
   };
 
-  // On a narrow screen a row of many columns is a card, where each cell says what it is.
-  const addLabels = (table) => {
-    const { keys } = table.dataset;
-    if (!keys) return;
-    const words = [...table.tHead.rows[0].cells].map(({ textContent: text }) => text.charAt(0).toUpperCase() + text.slice(1));
-    for (const row of table.tBodies[0].rows) {
-      for (const cell of row.cells) {
-        if (cell.cellIndex >= keys && cell.firstChild) {
-          cell.dataset.label = words[cell.cellIndex];
-          const box = document.createElement("span");
-          // Sentences may have several lines, names have one.
-          if (cell.textContent.includes(" ")) box.className = "words";
-          box.append(...cell.childNodes);
-          cell.append(box);
-        }
-      }
-    }
-  };
-
   const addSorting = (table) => {
     const body = table.tBodies[0];
     if (body.rows.length < 2) return;
@@ -94,8 +75,11 @@
 
   [...document.querySelectorAll("[data-table]")].forEach((part, at) => {
     const table = part.querySelector("table");
-    addLabels(table);
     addFilter(part, table, at === 0);
     addSorting(table);
   });
+  // A page that was opened from a file has no modules, and tables that scroll.
+  import("./rows.js").then(({ fit }) => {
+    for (const table of document.querySelectorAll("[data-names]")) fit(table.parentElement, table.dataset.names);
+  }, () => {});
 })();

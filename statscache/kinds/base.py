@@ -301,7 +301,7 @@ class Kind(ABC):
             return Headline(sum(row[column.name] for row in rows), caption)
         top, value = ranked(rows, column.name, label)[0]
         name = next((name for name in reversed(self.plugin.dimensions) if name not in self.plugin.headline), "key")
-        return Headline(value, f"{caption}: {top}, the most of any {name}")
+        return Headline(value, f"{caption}: {top}, the most of any {name}", top=top)
 
     @property
     def badge_window(self) -> Window | None:

@@ -1,8 +1,9 @@
 """What must hold in the tables of kinds, as `statscache db check` looks for what breaks it."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Select, Table, bindparam, select
 
 from statscache import canonical
 from statscache.kinds.tables import BUCKET, KEY, MEMBER, SPAN, entry, key, part, span
@@ -33,20 +34,24 @@ _CHECKED: Mapping[str, Checksum] = {of.table.name: of for of in (KEY, BUCKET, SP
 def is_damaged(connection: Connection, number: int, tables: Iterable[Table], since: Mapping[int, int]) -> bool:
     """Return whether a row of a plugin is not what its checksum says; see `Kind.refuse_damaged`."""
     for table in tables:
-        of = _CHECKED.get(table.name)
-        if of is None:
+        if table.name not in _CHECKED:
             continue
-        mine = table.c.plugin == number, of.is_wrong
-        if "width" not in table.c:
-            queries = [select(table.c.plugin).where(*mine)]
-        else:
-            queries = [
-                select(table.c.plugin).where(*mine, table.c.width == width, table.c.start >= start)
-                for width, start in since.items()
-            ]
-        if any(connection.execute(query.limit(1)).first() is not None for query in queries):
+        places: list[dict[str, int]] = [{}]
+        if "width" in table.c:
+            places = [{"width": width, "start": start} for width, start in since.items()]
+        query = _wrong_row(table)
+        if any(connection.execute(query, {"plugin": number, **place}).first() is not None for place in places):
             return True
     return False
+
+
+@cache
+def _wrong_row(table: Table) -> Select[tuple[int]]:
+    """Return the query for a damaged row of a plugin, and of a `width` from a `start` on where the table has these."""
+    query = select(table.c.plugin).where(table.c.plugin == bindparam("plugin"), _CHECKED[table.name].is_wrong)
+    if "width" in table.c:
+        query = query.where(table.c.width == bindparam("width"), table.c.start >= bindparam("start"))
+    return query.limit(1)
 
 
 def _decayed(connection: Connection) -> str | None:

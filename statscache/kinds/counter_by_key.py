@@ -116,7 +116,7 @@ class CounterByKeyKind(CounterKind):
             return super().headline(rows, label, partial)
         top, value = ranked(rows, TOTAL.name, label)[0]
         names = noun_of(self.plugin.dimensions[-1], self.plugin.entities, keys)
-        return Headline(keys, f"{names}; the most {self.plugin.unit}: {top}, {value:,}")
+        return Headline(keys, f"{names}; the most {self.plugin.unit}: {top}, {value:,}", top=top)
 
     @property
     def badge_window(self) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from statscache.kinds.packed import Entries, Packing, Whole, bounded, starts, sums
 from statscache.kinds.tables import key_quarter
@@ -27,6 +27,9 @@ _PACKING = Packing(
 BEGINNING, END = -(2**40), 2**40
 """Seconds since 1970 UTC that no timestamp reaches, on either side."""
 
+_NEXT = select(func.min(key_quarter.c.quarter)).where(
+    key_quarter.c.plugin == bindparam("plugin"), key_quarter.c.quarter >= bindparam("first")
+)
 _PLACES = 2**32
 _MONTHS = 3
 _QUARTERS = 4
@@ -163,18 +166,13 @@ def touched(start: int, end: int) -> range:
 def quarters(connection: Connection, plugin: int, start: int, end: int) -> list[int]:
     """Return the quarters that `[start, end)` touches and that have a row, oldest first."""
     between = touched(start, end)
-    first = between.start
     found: list[int] = []
     # One seek for each quarter, instead of a scan of all its keys.
-    while first in between:
-        query = select(func.min(key_quarter.c.quarter)).where(
-            key_quarter.c.plugin == plugin, key_quarter.c.quarter >= first
-        )
-        quarter = connection.scalar(query)
-        if quarter not in between:
-            break
+    quarter = connection.scalar(_NEXT, {"plugin": plugin, "first": between.start})
+    # A range looks through all of its numbers for what is not one.
+    while quarter is not None and quarter in between:
         found.append(quarter)
-        first = quarter + 1
+        quarter = connection.scalar(_NEXT, {"plugin": plugin, "first": quarter + 1})
     return found
 
 

@@ -5,11 +5,23 @@ exist: a key has days, days have hours, a set has as many members as its bucket 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import zip_longest
+from functools import cache
+from itertools import pairwise, zip_longest
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import (
+    BindParameter,
+    CompoundSelect,
+    Connection,
+    Select,
+    Table,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 
 from statscache.kinds import days, member_sets, years
 from statscache.kinds.packed import Whole, starts, sums
@@ -19,17 +31,82 @@ from statscache.timeline import DAILY, DAY, HOURLY, MINUTELY, Resolution
 
 _ADDED_UP = ((MINUTELY, HOURLY), (HOURLY, DAILY))
 
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
+"""Of 64 bits."""
 
-def of_no_plugin(connection: Connection, tables: Iterable[Table]) -> Table | None:
+_plugin: BindParameter[int] = bindparam("plugin")
+_width: BindParameter[int] = bindparam("width")
+_start: BindParameter[int] = bindparam("start")
+_KEYS = select(key.c.key).where(key.c.plugin == _plugin)
+_TOTAL = select(func.sum(key.c.total)).where(key.c.plugin == _plugin)
+_NEWEST_KEY = select(func.max(key.c.last)).where(key.c.plugin == _plugin)
+_MEMBERS = select(func.count(), func.max(member.c.number)).where(member.c.plugin == _plugin)
+_MOVED_IN_QUARTER = _KEYS.where(
+    key.c.last.between(bindparam("begin"), bindparam("end")) | key.c.first.between(bindparam("begin"), bindparam("end"))
+)
+_HAVING_QUARTER = select(key_quarter.c.key).where(
+    key_quarter.c.plugin == _plugin, key_quarter.c.quarter == bindparam("quarter")
+)
+_IN_BUCKETS = bucket.c.plugin == _plugin, bucket.c.width == _width, bucket.c.start >= _start
+_SUM = select(func.sum(bucket.c.value)).where(*_IN_BUCKETS)
+_COUNTED = (
+    select(bucket.c.width, bucket.c.start, bucket.c.key, bucket.c.value)
+    .where(*_IN_BUCKETS)
+    .order_by(bucket.c.start, bucket.c.key)
+)
+
+
+def _missing(keys: Select[tuple[int]], having: Select[tuple[int]]) -> CompoundSelect[tuple[int]]:
+    """Return the query for a key that one query finds and another does not."""
+    # Not a join: before PostgreSQL has counted rows, it may look through all of one side for each of the other.
+    return keys.except_(having).limit(1)
+
+
+_WITHOUT_QUARTER = _missing(_MOVED_IN_QUARTER, _HAVING_QUARTER)
+
+
+@cache
+def _without_key(table: Table) -> CompoundSelect[tuple[int]]:
+    """Return the query for a key of a plugin's rows that the plugin does not have.
+
+    Parameters besides `plugin` are `width` and `start` of the oldest, or `quarters`, where the table has these.
+    """
+    query = select(table.c.key).where(table.c.plugin == _plugin)
+    if "width" in table.c:
+        query = query.where(table.c.width == _width, table.c.start >= _start)
+    elif table is key_quarter:
+        query = query.where(table.c.quarter.in_(bindparam("quarters", expanding=True)))
+    return _missing(query, _KEYS)
+
+
+@cache
+def _without_row(table: Table) -> CompoundSelect[tuple[int]]:
+    """Return the query for a key of a plugin that has no row in a table."""
+    return _missing(_KEYS, select(table.c.key).where(table.c.plugin == _plugin))
+
+
+@cache
+def _between(tables: tuple[Table, ...]) -> CompoundSelect[Any]:
+    """Return the query for the index of each table, and the least number of a plugin in it, `first` to `last`."""
+    return union_all(
+        *(
+            select(literal_column(str(index)), func.min(table.c.plugin)).where(
+                table.c.plugin.between(bindparam("first"), bindparam("last"))
+            )
+            for index, table in enumerate(tables)
+        )
+    )
+
+
+def of_no_plugin(connection: Connection, tables: tuple[Table, ...]) -> Table | None:
     """Return the first of these tables that has a row of a plugin that does not exist; None if there is none."""
-    known = {*connection.scalars(select(plugin.c.id))}
-    for table in tables:
-        # One seek for each plugin, instead of a scan of all its rows.
-        number = connection.scalar(select(func.min(table.c.plugin)))
-        while number is not None:
-            if number not in known:
-                return table
-            number = connection.scalar(select(func.min(table.c.plugin)).where(table.c.plugin > number))
+    known = connection.scalars(select(plugin.c.id).order_by(plugin.c.id))
+    # One seek for each plugin that is missing between others, instead of a scan of all rows.
+    for before, after in pairwise([_LEAST - 1, *known, _GREATEST + 1]):
+        if after - before > 1:
+            found = connection.execute(_between(tables), {"first": before + 1, "last": after - 1})
+            if indices := [int(index) for index, least in found if least is not None]:
+                return tables[min(indices)]
     return None
 
 
@@ -45,23 +122,20 @@ def have_no_key(connection: Connection, number: int, tables: Iterable[Table], si
     for table in tables:
         if table is key or "key" not in table.c:
             continue
-        query = select(table.c.key).where(table.c.plugin == number)
-        queries = [query]
+        places: list[dict[str, Any]] = [{}]
         if "width" in table.c:
-            queries = [query.where(table.c.width == width, table.c.start >= start) for width, start in since.items()]
+            places = [{"width": width, "start": start} for width, start in since.items()]
         elif table is key_quarter:
             start = since.get(DAY)
-            recent = [] if start is None else days.quarters(connection, number, start, days.END)
-            queries = [query.where(table.c.quarter.in_(recent))]
-        if any(_are_missing(connection, each, select(key.c.key).where(key.c.plugin == number)) for each in queries):
+            places = [] if start is None else [{"quarters": days.quarters(connection, number, start, days.END)}]
+        if any(_finds(connection, _without_key(table), plugin=number, **place) for place in places):
             return True
     return False
 
 
 def keys_have_none(connection: Connection, number: int, table: Table) -> bool:
     """Return whether a key of a plugin has no row in a table."""
-    keys = select(key.c.key).where(key.c.plugin == number)
-    return _are_missing(connection, keys, select(table.c.key).where(table.c.plugin == number))
+    return _finds(connection, _without_row(table), plugin=number)
 
 
 def keys_lack_days(connection: Connection, number: int, start: int) -> bool:
@@ -72,13 +146,10 @@ def keys_lack_days(connection: Connection, number: int, start: int) -> bool:
         number: The number of the plugin.
         start: The oldest day that matters; quarters before are left out.
     """
-    newest = connection.scalar(select(func.max(key.c.last)).where(key.c.plugin == number))
+    newest = connection.scalar(_NEWEST_KEY, {"plugin": number})
     for quarter in () if newest is None else days.touched(start, newest + 1):
-        begin, end = days.quarter_start(quarter), days.quarter_start(quarter + 1)
-        inside = (key.c.last.between(begin, end - 1)) | (key.c.first.between(begin, end - 1))
-        keys = select(key.c.key).where(key.c.plugin == number, inside)
-        having = select(key_quarter.c.key).where(key_quarter.c.plugin == number, key_quarter.c.quarter == quarter)
-        if _are_missing(connection, keys, having):
+        bounds = {"begin": days.quarter_start(quarter), "end": days.quarter_start(quarter + 1) - 1}
+        if _finds(connection, _WITHOUT_QUARTER, plugin=number, quarter=quarter, **bounds):
             return True
     return False
 
@@ -120,7 +191,7 @@ def do_not_add_up(connection: Connection, number: int, since: Mapping[int, int],
         through: The journal's clock.
     """
     if since.get(DAY) == 0 and _sum(connection, number, DAILY, 0) != (
-        connection.scalar(select(func.sum(key.c.total)).where(key.c.plugin == number)) or 0
+        connection.scalar(_TOTAL, {"plugin": number}) or 0
     ):
         return True
     for fine, coarse in _ADDED_UP:
@@ -133,21 +204,18 @@ def do_not_add_up(connection: Connection, number: int, since: Mapping[int, int],
     return False
 
 
-def _are_missing(connection: Connection, keys: Select[tuple[int]], having: Select[tuple[int]]) -> bool:
-    """Return whether a query finds keys that another one does not."""
-    # Not a join: before PostgreSQL has counted rows, it may look through all of one side for each of the other.
-    return connection.execute(keys.except_(having).limit(1)).first() is not None
+def _finds(connection: Connection, query: CompoundSelect[Any], **parameters: Any) -> bool:
+    return connection.execute(query, parameters).first() is not None
 
 
 def _sum(connection: Connection, number: int, resolution: Resolution, start: int) -> int:
-    mine = bucket.c.plugin == number, bucket.c.width == resolution.width, bucket.c.start >= start
-    return int(connection.scalar(select(func.sum(bucket.c.value)).where(*mine)) or 0)
+    mine = {"plugin": number, "width": resolution.width, "start": start}
+    return int(connection.scalar(_SUM, mine) or 0)
 
 
 def members_lack_numbers(connection: Connection, number: int) -> bool:
     """Return whether a member of a plugin is missing: they are numbered from 0 on."""
-    query = select(func.count(), func.max(member.c.number)).where(member.c.plugin == number)
-    members, greatest = connection.execute(query).one()
+    members, greatest = connection.execute(_MEMBERS, {"plugin": number}).one()
     return bool(members) and members != greatest + 1
 
 
@@ -162,9 +230,7 @@ def members_are_not_counted(connection: Connection, number: int, since: Mapping[
     if members_lack_numbers(connection, number):
         return True
     for width, start in since.items():
-        columns = bucket.c.width, bucket.c.start, bucket.c.key, bucket.c.value
-        mine = bucket.c.plugin == number, bucket.c.width == width, bucket.c.start >= start
-        rows = connection.execute(select(*columns).where(*mine).order_by(bucket.c.start, bucket.c.key))
+        rows = connection.execute(_COUNTED, {"plugin": number, "width": width, "start": start})
         sets = member_sets.counts(connection, number, {width: start})
         if any(row is None or tuple(row) != members for row, members in zip_longest(rows, sets)):
             return True

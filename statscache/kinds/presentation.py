@@ -38,11 +38,15 @@ class Column(NamedTuple):
 
 
 class Headline(NamedTuple):
-    """The number that sums a plugin up, None where it is unknown; what it is; and from when on it is known."""
+    """The number that sums a plugin up, None where it is unknown; what it is; and from when on it is known.
+
+    `top` is the label of the key that the caption names, between a colon and a comma; empty if it names none.
+    """
 
     value: int | None
     caption: str
     since: int | None = None
+    top: str = ""
 
 
 def first_counted(columns: Sequence[Column], rows: Sequence[Row], partial: Partial) -> Column:

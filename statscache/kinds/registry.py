@@ -49,7 +49,7 @@ def refuse_strays(connection: Connection) -> None:
     Raises:
         DamagedStatistics: There are some; which plugin lost them cannot be told.
     """
-    if (table := lost_rows.of_no_plugin(connection, state_tables())) is not None:
+    if (table := lost_rows.of_no_plugin(connection, (*state_tables(),))) is not None:
         raise DamagedStatistics(
             f"a row of table {table.name} belongs to no plugin, so one has lost it; `statscache db check` may tell"
             f" which; {STRAY}"

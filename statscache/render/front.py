@@ -26,19 +26,23 @@ _VARIANT = "-by-"
 
 
 class Number(NamedTuple):
-    """One of the numbers at the top: its subject, its value in words, and the comparison with the time before."""
+    """One of the numbers at the top: its subject, its value in words, and the comparison with the time before.
+
+    `top` is the key that the caption names, if any.
+    """
 
     view: PluginView
     amount: str
     caption: str
     change: str
+    top: str = ""
 
 
 class News(NamedTuple):
     """One thing that changed: what kind, a name and the words after it, and the plugin whose page says more.
 
-    `key` is the name's, where it is that of one; `at` is when it happened, in seconds since 1970 UTC; `search` is what
-    finds it in the table of the plugin.
+    `key` is the name's, where it is that of one; `other` is a second one, which ends the words; `at` is when it
+    happened, in seconds since 1970 UTC; `search` is what finds it in the table of the plugin.
     """
 
     kind: str
@@ -46,6 +50,7 @@ class News(NamedTuple):
     after: str
     view: PluginView
     key: str | None = None
+    other: str | None = None
     at: int | None = None
     search: str = ""
 
@@ -129,7 +134,7 @@ def _number(view: PluginView) -> Number | None:
     whole = headline(view)
     if whole is None or whole.value is None:
         return None
-    return Number(view, text.amount(whole.value, view.info.unit), whole.caption, trend(view))
+    return Number(view, text.amount(whole.value, view.info.unit), whole.caption, trend(view), whole.top)
 
 
 def _failures(view: PluginView, through: int) -> Iterator[News]:
@@ -203,8 +208,8 @@ def _leaders(view: PluginView, through: int) -> Iterator[News]:
         new, old = _leader(shorter), _leader(longer)
         if new and old and new != old:
             period = f"the last {shorter.window.label}"
-            after = f"leads {text.clean(view.info.title, 60).lower()} of {period}, ahead of {old}"
-            yield News("Leader", new, after, view, new)
+            after = f"leads {text.clean(view.info.title, 60).lower()} of {period}, ahead of"
+            yield News("Leader", new, after, view, new, old)
         return
 
 

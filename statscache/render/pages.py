@@ -6,11 +6,10 @@ any path and from a file; everything is readable without a script.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
@@ -18,20 +17,17 @@ from markupsafe import escape
 
 from statscache import __version__, canonical, kinds, layout
 from statscache.kinds.entities import ENTITIES
-from statscache.render import boards, charts, discovery, feeds, figures, front, plots, text
+from statscache.render import boards, charts, discovery, examples, feeds, figures, front, plots, text
 from statscache.render.assets import Assets
 from statscache.render.docs import Docs
-from statscache.render.front import News
+from statscache.render.examples import files
+from statscache.render.links import Links
 from statscache.render.page_model import PluginView
 from statscache.render.plots import Plot
-from statscache.render.tables import Table, tables
-from statscache.render.text import Cell
+from statscache.render.tables import tables
 from statscache.resources import Sources
 
 DEFAULT_BASE_URL = "http://localhost:8080/"
-
-_MENU = (b"<!-- menu -->", b"<!-- /menu -->")
-"""Between these, an example has links for those who use it without a site; here it gets the menu of all pages."""
 
 _STATES = {
     "stale": "Stale. Its last good output is shown, because its newest was held back or could not be made.",
@@ -39,16 +35,6 @@ _STATES = {
     "failed": "Failed. The plugin was suspended after errors; its last good output is shown.",
 }
 _ENTITIES = {"person": "People", "package": "Packages", "release": "Releases", "topic": "Topics"}
-_FIELDS = {
-    "agent": "person",
-    "cycle": "release",
-    "package": "package",
-    "release": "release",
-    "topic": "topic",
-    "user": "person",
-}
-"""The entities that fields of rows name, for fields that are not dimensions of the plugin."""
-
 _RESOLUTIONS = {"1m": "by minute", "1h": "by hour", "1d": "by day", "1w": "by week", "1mo": "by month"}
 
 
@@ -100,7 +86,8 @@ class Pages:
         self._base_url = None if base_url is None else base_url.rstrip("/") + "/"
         self._assets = Assets(sources.site)
         self._docs = Docs(sources.docs)
-        self._examples = _files(sources.examples) if examples else {}
+        self._examples = sources.examples if examples else None
+        self._links = Links(self.entities)
         self._environment = Environment(
             loader=FileSystemLoader(sources.templates),
             autoescape=True,
@@ -139,7 +126,7 @@ class Pages:
                     *(
                         (path, canonical.digest(data))
                         for directory in sources.all
-                        for path, data in _files(directory).items()
+                        for path, data in files(directory).items()
                     ),
                     *(
                         (path.name, canonical.digest(path.read_bytes()))
@@ -171,8 +158,8 @@ class Pages:
             yield self._page(layout.doc_page(page.name), "doc.html", **shown, sections=self._docs.sections)
         for path, data in self._docs.files.items():
             yield layout.documentation(path), data
-        for path, data in self._examples.items():
-            yield layout.example(path), self._with_menu(layout.example(path), data)
+        if self._examples is not None:
+            yield from examples.examples(self._examples, self._menu)
 
     def plugin(self, view: PluginView) -> Iterator[tuple[str, bytes]]:
         """Yield the page of a plugin and its plots."""
@@ -190,8 +177,8 @@ class Pages:
             keys=plots.keys(drawn),
             bars=top,
             durations=figures.durations(view),
-            links=self._links(view),
-            tables=[self._linked(table, view) for table in tables(view)],
+            links=self._links.of_keys(view),
+            tables=[self._links.table(view, table) for table in tables(view)],
             feed=layout.feed(view.info.name) if view.kind.plugin.feed is not None else None,
             indexed=self._index_people or not view.info.people,
             dataset=None if self._base_url is None else discovery.dataset(view, self._base_url),
@@ -214,9 +201,12 @@ class Pages:
             "through": through,
             "since": since,
             "views": views,
-            "numbers": front.numbers(views),
+            "numbers": [(number, self._links.of_keys(number.view)) for number in front.numbers(views)],
             "year": front.year(views),
-            "news": [(item, self._place(item)) for item in front.news(views, through)],
+            "news": [
+                (item, self._links.of_news(item), self._links.of_key(item.view, item.other))
+                for item in front.news(views, through)
+            ],
             "groups": [
                 (group, [[self._card(view, cluster[0]) for view in cluster] for cluster in group.clusters])
                 for group in front.groups(views)
@@ -247,36 +237,22 @@ class Pages:
     def _card(self, view: PluginView, plain: PluginView) -> Mapping[str, Any]:
         """Return what the card of a plugin shows, which is a variant of the plain one or that itself."""
         card = _card(view, plots.main(self._drawn(view)))
-        fields = _entities_of(view)
         newest = [
-            (
-                [self._named(cell, fields.get(field)) for field, cell in row.key],
-                self._named(row.value[1], fields.get(row.value[0])),
-                row.time,
-            )
+            ([self._links.cell(view, *part) for part in row.key], self._links.cell(view, *row.value), row.time)
             for row in (figures.newest(view, 4) if card["column"] is None else ())
         ]
-        return {**card, "newest": newest, "variant": front.variant(view, plain), "links": self._links(view)}
-
-    def _place(self, item: News) -> str:
-        """Return the address of the page that says more, relative to the site's root."""
-        entity = next(iter(item.view.info.entities.values()), "")
-        if item.key is not None and entity in self.entities:
-            return _entity_page(entity, item.key)
-        search = f"?filter={quote(item.search, safe='')}" if item.search else ""
-        return layout.page(item.view.info.name) + search
+        return {**card, "newest": newest, "variant": front.variant(view, plain), "links": self._links.of_keys(view)}
 
     def _feed(self, view: PluginView) -> bytes:
         """Return the Atom feed of a plugin."""
         feed = view.kind.plugin.feed
         assert feed is not None
         root = self._base_url or "../"
-        entity = next(iter(view.info.entities.values()), "")
         page = layout.page(view.info.name)
         if view.board is not None and self.has_board:
             page = layout.BOARD_PAGE
         found = [
-            (entry, root + (_entity_page(entity, entry.key) if entry.key and entity in self.entities else page))
+            (entry, root + (self._links.of_key(view, entry.key or None) or page))
             for entry in feeds.entries(view, self._base_url)
         ]
         context = {"id": feeds.feed_id(view.info.name, self._base_url), "title": feed.title, "page": root + page}
@@ -290,42 +266,15 @@ class Pages:
             known = self._plots[view.info.name] = view, plots.plots(view)
         return known[1]
 
-    def _links(self, view: PluginView) -> dict[str, str]:
-        """Return the page of each key of a plugin that names an entity, by the label of the key."""
-        found = ((field, entity) for field, entity in _entities_of(view).items() if figures.named_by(view) == [field])
-        field, entity = next(found, ("", ""))
-        if entity not in self.entities:
-            return {}
-        return {figures.label(view, row): _entity_page(entity, row[field]) for row in view.rows if row.get(field)}
-
-    def _linked(self, table: Table, view: PluginView) -> Table:
-        """Return a table in which each name of an entity is a link to its page."""
-        fields = _entities_of(view)
-        names = (heading.name for heading in table.headings)
-        columns = {at: fields[name] for at, name in enumerate(names) if fields.get(name) in self.entities}
-        for row in table.cells:
-            for at, entity in columns.items():
-                row[at] = self._named(row[at], entity)
-        return table
-
-    def _named(self, cell: Cell, entity: str | None) -> Cell:
-        """Return a cell that names an entity with a link to its page, if it has one."""
-        if entity not in self.entities or cell.form != "text" or not cell.text:
-            return cell
-        return replace(cell, form="entity", href=_entity_page(entity, cell.text))
-
     def _page(self, path: str, template: str, **context: Any) -> tuple[str, bytes]:
         """Return path and bytes of a page that has one address."""
         canonical = None if self._base_url is None else self._address(path)
         context = {"indexed": True, **context, "root": "../" * path.count("/"), "canonical": canonical}
         return path, self._render(template, **context)
 
-    def _with_menu(self, path: str, data: bytes) -> bytes:
-        """Return an example with the menu of the site in place of its own, if it has one."""
-        before, begin, rest = data.partition(_MENU[0])
-        if not begin:
-            return data
-        return before + self._render("example.html", root="../" * path.count("/")) + rest.partition(_MENU[1])[2]
+    def _menu(self, path: str) -> bytes:
+        """Return the menu of all pages for an example."""
+        return self._render("example.html", root="../" * path.count("/"))
 
     def _address(self, path: str) -> str:
         """Return the one address of a page."""
@@ -377,19 +326,3 @@ def _feeds(views: Sequence[PluginView]) -> list[tuple[str, str]]:
     """Return title and path of the feeds of plugins."""
     found = ((view.kind.plugin.feed, view.info.name) for view in views)
     return [(feed.title, layout.feed(name)) for feed, name in found if feed is not None]
-
-
-def _entities_of(view: PluginView) -> dict[str, str]:
-    """Return the entity that each field of a plugin's rows names, if any."""
-    return {**_FIELDS, **view.info.entities}
-
-
-def _entity_page(entity: str, name: str) -> str:
-    """Return the address of the page of an entity, relative to the site's root."""
-    return f"{layout.entity_page(entity)}?{quote(name, safe='')}"
-
-
-def _files(directory: Path) -> dict[str, bytes]:
-    """Return the bytes of every file below the directory by path."""
-    paths = (path for path in sorted(directory.rglob("*")) if path.is_file())
-    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in paths}

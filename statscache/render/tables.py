@@ -6,6 +6,7 @@ newest are newest first, those of a counter have the greatest number first.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from statscache.render import figures, text
@@ -13,6 +14,10 @@ from statscache.render.page_model import Leaderboard, PluginView
 from statscache.windows import Window
 
 MOST_ROWS = 500
+
+_TEXTS = ("text", "entity", "data")
+_SHORT = 24
+"""Characters of a text for which a column always has room."""
 
 _NUMBER_OF_LEADERS = "value"
 
@@ -52,6 +57,19 @@ class Table:
         """True if it is a few numbers of one thing, which need no table."""
         is_number = (cell.form in ("number", "unknown") for row in self.cells for cell in row)
         return self.rows == 1 and not any(heading.is_key for heading in self.headings) and all(is_number)
+
+    @cached_property
+    def long(self) -> list[int]:
+        """The columns with long texts, at most four, which share the room that the others leave."""
+        columns = enumerate(zip(*self.cells, strict=True))
+        return [at for at, cells in columns if any(cell.form in _TEXTS and len(cell.text) > _SHORT for cell in cells)][
+            :4
+        ]
+
+    @cached_property
+    def sentences(self) -> list[int]:
+        """Those of them with texts of several words, which need more room."""
+        return [at for at in self.long if any(row[at].text.count(" ") > 2 for row in self.cells)]
 
 
 def tables(view: PluginView) -> list[Table]:

@@ -1,10 +1,12 @@
 """What a sender chooses is bounded: keys, names, sizes of documents, and the time that a message takes."""
 
 import gc
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any, ClassVar
 from unittest.mock import Mock
 
@@ -17,6 +19,7 @@ from conftest import Databases
 from samples import KINDS, NOON, TOPIC, Site, line
 from statscache.derivation.table import TABLE
 from statscache.derivation.values import without_addresses
+from statscache.ingest import judge
 from statscache.ingest.observe import shown
 from statscache.kinds import keys
 from statscache.kinds.counter import CounterKind
@@ -255,6 +258,24 @@ def test_slow_messages_suspend_only_a_plugin_that_is_slow_with_all(
         site.ingest.resume("slow")
         site.catch_up()
     assert [row[2] for row in site.state()["slow"] if row[0] == "key"] == [11]
+    site.close()
+
+
+def test_a_pause_of_the_machine_suspends_no_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message that a plugin is measured by takes long once, for no fault of the plugin's."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Slow,))
+    monkeypatch.setattr(site.ingest, "_budget", 0.1)
+    site.feed([painted("quick", "red")])
+    calls = itertools.count()
+    # The clock leaps between the first two looks at it, which are those of the first run.
+    clock = SimpleNamespace(
+        monotonic=time.monotonic, perf_counter=lambda: time.perf_counter() + 0.5 * (next(calls) > 0)
+    )
+    monkeypatch.setattr(judge, "time", clock)
+    site.feed(line(f"m{n}", NOON + n, body={"colours": [["red", 1]], "slow": True}) for n in range(10))
+    assert next(calls) > 2
+    with site.database.reading() as connection:
+        assert positions.load(connection)["slow"].suspended is None
     site.close()
 
 

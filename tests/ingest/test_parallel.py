@@ -263,7 +263,7 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     extra = install_plugins(tmp_path / "extra", SMALL_BATCHES + DEADLY)
     trap = tmp_path / "trap"
     content = messages(5_000)
-    # By then, what came first has been prepared.
+    # It is given out when what came first has been prepared.
     content[4_000] = line("deadly", NOON, body={"deadly": str(trap)})
     ids = []
     for name in ("undisturbed", "killed"):

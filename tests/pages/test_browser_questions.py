@@ -16,10 +16,13 @@ __all__ = ["chromium"]
 
 MOST_STEPS = 3
 LONGEST = 5_000
-"""Milliseconds from the front page to the answer, by the browser's clock, in the best of a few attempts."""
+"""Milliseconds from the front page to the answer, by the browser's clock, in the best of a few attempts; where even the
+front page takes long, this many times what that one takes."""
+TIMES_FRONT = 10
 ATTEMPTS = 3
 
 _NOW = "performance.timeOrigin + performance.now()"
+_LOADED = "performance.getEntriesByType('navigation')[0].loadEventEnd"
 
 Step = Callable[[Page], None]
 
@@ -62,14 +65,14 @@ def answered(browser: Browser, site: str, width: int, steps: list[Step], answer:
         with Visit(browser, [site]) as visit:
             visit.page.set_viewport_size({"width": width, "height": 900})
             visit.open(site)
-            begun = visit.page.evaluate(_NOW)
+            begun, usual = visit.page.evaluate(_NOW), visit.page.evaluate(_LOADED)
             for step in steps:
                 step(visit.page)
             answer(visit.page)
             took.append(visit.page.evaluate(_NOW) - begun)
             visit.settle()
             assert not visit.problems, visit.problems
-        if took[-1] <= LONGEST:
+        if took[-1] <= max(LONGEST, TIMES_FRONT * usual):
             return
     pytest.fail(f"the answer takes {min(took):,.0f} ms")
 

@@ -86,7 +86,8 @@ def test_a_year_is_drawn_of_what_has_no_keys_in_one_curve() -> None:
 
 def news(*views: PluginView) -> list[tuple[str, str, str]]:
     """Return what is new of plugins: the kind, the name, and what is said of it."""
-    return [(item.kind, item.name, item.after) for item in front.news(views, THROUGH)]
+    items = front.news(views, THROUGH)
+    return [(item.kind, item.name, f"{item.after} {item.other}" if item.other else item.after) for item in items]
 
 
 def test_a_record_is_a_day_busier_than_all_that_are_known() -> None:
@@ -134,7 +135,8 @@ def test_a_leader_of_the_week_who_does_not_lead_the_month_is_new(pages: Pages) -
     view = plugin("karma", **shown, latest=latest, leaderboards=boards)
     assert news(view) == [("Leader", "ann", "leads messages of the last 7 days, ahead of bob")]
     html = dict(pages.index([view], THROUGH))["index.html"].decode()
-    assert '<a href="people/index.html?ann"><bdi>ann</bdi></a>' in html
+    for name in ("ann", "bob"):
+        assert f'<a href="people/index.html?{name}"><bdi>{name}</bdi></a>' in html
     assert news(replace(view, leaderboards=(boards[0], leaderboard("bob", "ann")))) == []
     tie = Leaderboard(trailing_days(7), [{"user": "ann", "value": 3}, {"user": "bob", "value": 3}])
     assert news(replace(view, leaderboards=(boards[0], tie))) == []

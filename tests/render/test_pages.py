@@ -639,12 +639,15 @@ def test_pages_say_since_when_and_through_when_data_are(pages: Pages) -> None:
     assert "Data since" not in words(dict(pages.index([views[2]], THROUGH))["index.html"].decode())
 
 
-def test_the_headline_is_a_number_of_the_whole_site(pages: Pages) -> None:
+def test_the_headline_is_a_number_of_the_whole_site(pages: Pages, public_pages: Pages) -> None:
     """It is the number of keys of an unbounded counter, and names the key where values do not add up."""
     rows = [{"user": "ralph", **WINDOWS, "total": 2_005}, {"user": "ann", **WINDOWS, "total": 3}]
     many = plugin("by-user", dimensions=("user",), unbounded=True, series=(), unit="cheers")
     many = replace(many, latest={"rows": rows, "keys": 405})
     assert "405 users; the most cheers: ralph, 2,005" in words(page(pages, many))
+    named = replace(many, info=replace(many.info, entities={"user": "person"}))
+    link = 'the most cheers: <a href="../../people/index.html?ralph"><bdi>ralph</bdi></a>, 2,005'
+    assert link in page(public_pages, named)
     apart = plugin("apart", dimensions=("category",), not_added_up=("category",))
     apart = replace(
         apart, latest={"rows": [{"category": "git", **WINDOWS}, {"category": "irc", **WINDOWS, "last_24h": 0}]}

@@ -44,6 +44,13 @@ _AXE = """axe.run(document, { resultTypes: ["violations"] }).then(({ violations 
   ({ id, nodes }) => nodes.slice(0, 3).map(
     ({ html, failureSummary }) => `axe: ${id}: ${html.slice(0, 200)}: ${failureSummary.slice(0, 300)}`)))"""
 
+# A message to itself comes after what came before. Tests may have stopped its timers.
+_HANDLED = """new Promise((done) => {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => done();
+  port2.postMessage(null);
+})"""
+
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
@@ -89,6 +96,7 @@ class Visit:
     def __init__(self, browser: Browser, allowed: Iterable[str], *, script: bool = True) -> None:
         self._context: BrowserContext = browser.new_context(java_script_enabled=script, reduced_motion="reduce")
         self._allowed = tuple(allowed)
+        self._script = script
         self.page: Page = self._context.new_page()
         self.problems: list[str] = []
         self._pending = 0
@@ -104,6 +112,8 @@ class Visit:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # What still waits for an answer of the test would fail in the middle of the next one.
+        self.page.unroute_all(behavior="ignoreErrors")
         self._context.close()
 
     def open(self, url: str) -> None:
@@ -116,6 +126,9 @@ class Visit:
         quiet = 0
         while quiet < 3:
             self.page.wait_for_timeout(10)
+            if self._script:
+                # Only when it has handled what came does a page ask for what it refers to.
+                self.page.evaluate(_HANDLED)
             quiet = 0 if self._pending else quiet + 1
         expect(self.page.locator("[aria-busy=true]")).to_have_count(0)
 

@@ -1,0 +1,50 @@
+// Tables that may be too wide for their box: there a row becomes a card, where each cell says what it is. style.css
+// draws cards in a box narrower than 40 of its em, so the size of its font is the width that the table needs.
+
+const EM = 40;
+
+function measure(scroll) {
+  const table = scroll.querySelector("table");
+  scroll.style.fontSize = "0";
+  table.style.width = "0";
+  const least = table.offsetWidth;
+  table.style.width = "";
+  scroll.style.fontSize = `${least / EM}px`;
+}
+
+// A table in a tab has no size before it is shown.
+const watch = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) {
+    if (contentRect.width) {
+      watch.unobserve(target);
+      measure(target);
+    }
+  }
+});
+
+// The cells of a phone's table are closer together.
+matchMedia("(max-width: 40rem)").addEventListener("change", () => {
+  for (const scroll of document.querySelectorAll(".scroll[style]")) watch.observe(scroll);
+});
+
+/** Makes cards of the rows of a table where they do not fit; the first cells are their names. Returns the box. */
+export function fit(scroll, names = 1) {
+  const table = scroll.querySelector("table");
+  const words = [...table.tHead.rows[0].cells].map(({ textContent: text }) => text.charAt(0).toUpperCase() + text.slice(1));
+  for (const { cells } of table.tBodies[0].rows) {
+    for (const cell of cells) {
+      if (cell.cellIndex < names) cell.classList.add("key");
+      else if (!cell.textContent.trim()) cell.replaceChildren();
+      else {
+        cell.dataset.label = words[cell.cellIndex];
+        const box = document.createElement("span");
+        // Sentences may have several lines, names have one.
+        if (cell.textContent.includes(" ")) box.className = "words";
+        box.append(...cell.childNodes);
+        cell.append(box);
+      }
+    }
+  }
+  watch.observe(scroll);
+  return scroll;
+}
