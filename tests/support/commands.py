@@ -193,6 +193,16 @@ def wait_for(condition: Any, what: Any) -> None:
         time.sleep(0.02)
 
 
+SMALL_BATCH = 2_000
+"""Lines that a command with `SMALL_BATCHES` accepts in one transaction."""
+
+SMALL_BATCHES = f"""
+from statscache.service import backfill, parallel
+
+backfill.PIECE = {SMALL_BATCH} // parallel.PIECES
+"""
+"""The beginning of a module of plugins, where several transactions are to be seen."""
+
 BRAKE = """
 import os, time
 from statscache.plugins import Counter
