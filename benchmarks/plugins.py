@@ -14,7 +14,8 @@ from benchmarks.result import Result
 from statscache.ingest import Delivery, Outcome, fold, observe, reduce
 from statscache.ingest.observe import Observer
 from statscache.plugins import Plugin
-from statscache.service.backfill import BATCH
+from statscache.service.backfill import PIECE
+from statscache.service.parallel import PIECES
 
 MESSAGES = 100_000
 """Messages of the run."""
@@ -29,7 +30,7 @@ def measure(archive: Path, directory: Path) -> list[Result]:
     outcome = Outcome()
     with archive.open("rb") as lines, _instruments(seconds):
         wanted = islice(lines, MESSAGES)
-        while held := list(islice(wanted, BATCH)):
+        while held := list(islice(wanted, PIECE * PIECES)):
             outcome += installation.ingest.take(Delivery("benchmark", held))
     results = [_result(plugin, seconds, outcome.read) for plugin in installation.registry]
     installation.close()

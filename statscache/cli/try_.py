@@ -25,7 +25,7 @@ def command(context: Context, plugin: str, file: Path) -> None:
         config.privacy.model_copy(update={"people": True}),
     )
     found = load_plugins(*every).get(plugin)
-    limits = {"max_line": config.bus.max_line, "max_lines": backfill.BATCH, "max_bytes": backfill.BATCH_BYTES}
+    limits = {"max_line": config.bus.max_line, "max_lines": backfill.PIECE, "max_bytes": backfill.PIECE_BYTES}
     wrong: list[str] = []
 
     def lines() -> Iterator[bytes]:

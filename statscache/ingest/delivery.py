@@ -19,6 +19,7 @@ class Delivery:
             None for sources that can be read again.
         oversize: Lines that were too long, as (first bytes, reason).
         held: Digests under which these lines were held until now; empty if they come from the source itself.
+        pieces: The deliveries that are taken together as this one; empty if there is only this one.
     """
 
     source: str
@@ -27,12 +28,14 @@ class Delivery:
     connected: int | None = None
     oversize: Sequence[tuple[bytes, str]] = ()
     held: Sequence[int] = ()
+    pieces: "Sequence[Delivery]" = ()
 
     @staticmethod
     def joined(deliveries: "Sequence[Delivery]") -> "Delivery":
         """Return what a source that can be read again delivered one after the other, as one delivery."""
         oversize = [line for delivery in deliveries for line in delivery.oversize]
-        return replace(deliveries[-1], lines=_Chain([delivery.lines for delivery in deliveries]), oversize=oversize)
+        lines = _Chain([delivery.lines for delivery in deliveries])
+        return replace(deliveries[-1], lines=lines, oversize=oversize, pieces=deliveries)
 
 
 class _Chain:

@@ -111,17 +111,21 @@ class Ingest:
         avoided = {plugin.name: plugin.avoided for plugin in self.registry}
         return WorkerContext(self._preparer.suspended, self._preparer.suppression, avoided, self._identity_key)
 
+    def prepare(self, delivery: Delivery) -> Batch:
+        """Have every plugin observe a delivery that is taken later, perhaps together with others."""
+        return self._preparer.prepare(delivery)
+
     @gc_paused()
     def take(self, delivery: Delivery, prepared: Batch | None = None) -> Outcome:
         """Accept a delivery in one transaction; when this returns, it is on disk.
 
-        If the database refuses a delivery, it is halved until the line to blame is alone, which is quarantined.
+        If the database refuses a delivery, it is divided until the line to blame is alone, which is quarantined.
 
         Args:
             delivery: What a source delivered.
-            prepared: The batch that another process made of it, if one did.
+            prepared: The batch that was made of it, if one was.
         """
-        batch = self._preparer.prepare(delivery) if prepared is None else prepared
+        batch = self.prepare(delivery) if prepared is None else prepared
         try:
             try:
                 return self._commit(delivery, batch, savepoints=False)
@@ -130,6 +134,8 @@ class Ingest:
         except UNAVAILABLE:
             raise
         except Exception as error:
+            if delivery.pieces:
+                return self._take_pieces(delivery.pieces)
             lines = [*delivery.lines]
             if len(lines) > 1:
                 return self._take_halves(delivery, lines)
@@ -148,6 +154,12 @@ class Ingest:
             if not delivery.held:
                 move_source(connection, delivery, batch.times, outcome)
         _log.debug("transaction has committed: %d new messages", outcome.accepted)
+        return outcome
+
+    def _take_pieces(self, pieces: Sequence[Delivery]) -> Outcome:
+        outcome = Outcome()
+        for piece in pieces:
+            outcome += self.take(piece)
         return outcome
 
     def _take_halves(self, delivery: Delivery, lines: Sequence[bytes]) -> Outcome:

@@ -8,16 +8,16 @@ from statscache.exceptions import DamagedArchive, SourceError
 from statscache.ingest import Delivery, Outcome
 from statscache.ingest.prepare import Batch
 from statscache.installation import Installation
-from statscache.service.parallel import SHARES, Workers, caught_up, prepared
+from statscache.service.parallel import Workers, caught_up, prepared
 from statscache.sources import archive
 from statscache.store import coverage, journal, sources
 from statscache.store.rows import ARCHIVE
 
-BATCH = 32_000
-"""Maximum number of lines accepted in one transaction."""
+PIECE = 12_000
+"""Maximum number of lines that are in memory at the same time; `PIECES` as many are accepted in one transaction."""
 
-BATCH_BYTES = 32 * 1024 * 1024
-"""Bytes of lines at which a transaction ends."""
+PIECE_BYTES = 12 * 1024 * 1024
+"""Bytes of lines at which a piece ends."""
 
 
 def backfill(installation: Installation, path: Path, workers: Workers | None = None) -> Iterator[tuple[int, Outcome]]:
@@ -38,19 +38,18 @@ def backfill(installation: Installation, path: Path, workers: Workers | None = N
     name = _name(path)
     with installation.database.reading() as connection:
         row = sources.load(connection, name)
-    shares = 1 if workers is None else SHARES
     chunks = archive.read(
         path,
         offset=row.offset if row else 0,
         max_line=installation.config.bus.max_line,
-        max_lines=BATCH // shares,
-        max_bytes=BATCH_BYTES // shares,
+        max_lines=PIECE,
+        max_bytes=PIECE_BYTES,
     )
 
     def deliver(chunk: archive.Chunk) -> tuple[int, Delivery]:
         return chunk.consumed, Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize)
 
-    def take(item: tuple[int, Delivery, Batch | None]) -> tuple[int, Outcome]:
+    def take(item: tuple[int, Delivery, Batch]) -> tuple[int, Outcome]:
         consumed, delivery, batch = item
         return consumed, installation.ingest.take(delivery, batch)
 

@@ -17,7 +17,7 @@ from statscache.exceptions import ConfigurationError, SourceError
 from statscache.ingest import Delivery, Outcome
 from statscache.installation import Installation
 from statscache.permissions import secret_of
-from statscache.service.backfill import BATCH, complete
+from statscache.service.backfill import complete
 from statscache.sources.datagrepper import Datagrepper, Part
 from statscache.store import coverage, journal
 from statscache.store.intervals import Interval
@@ -33,6 +33,9 @@ TARGET = 3_000
 """Messages of a window, about which its width is chosen."""
 
 _FIRST_WIDTH, _LARGEST_WIDTH = HOUR, 7 * DAY
+_BATCH = 32_000
+"""Maximum number of lines accepted in one transaction; those of a part are in memory anyway."""
+
 _LOOK = 0.2
 _FAILURES = 3
 """Consecutive windows that cannot be fetched, after which the server is checked."""
@@ -240,8 +243,8 @@ def _drop(waiting: deque[tuple[Interval, int, Future[list[Part]]]]) -> None:
 
 def _accept(installation: Installation, part: Part, settled: int) -> Outcome:
     outcome = Outcome()
-    for at in range(0, len(part.lines), BATCH):
-        outcome += installation.ingest.take(Delivery(NAME, part.lines[at : at + BATCH]))
+    for at in range(0, len(part.lines), _BATCH):
+        outcome += installation.ingest.take(Delivery(NAME, part.lines[at : at + _BATCH]))
     # This machine's clock may be fast, and what it takes for the past be still to come.
     if part.clock is not None:
         settled = min(settled, part.clock - SETTLED)

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from statscache.memory import collect_rarely
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 
-SHARES = 3
+PIECES = 8
 """Deliveries that are prepared apart and then accepted in one transaction."""
 
 Done = TypeVar("Done")
@@ -130,41 +130,49 @@ def working(installation: Installation, jobs: int, scheduler: str | None = None)
 
 def prepared(
     deliveries: Iterable[tuple[int, Delivery]], ingest: Ingest, workers: Workers | None
-) -> Iterator[tuple[int, Delivery, Batch | None]]:
-    """Yield deliveries in order, each with its item and the batch that workers prepared.
+) -> Iterator[tuple[int, Delivery, Batch]]:
+    """Yield deliveries in order, each with its item and its batch.
 
-    Workers prepare each delivery apart; `SHARES` of them are yielded as one, with what came with the last. An error is
-    raised when all that came before it has been yielded.
+    Each delivery is prepared apart, so that the lines of one at a time are in memory. `PIECES` of them are yielded as
+    one, with what came with the last. An error is raised when all that came before it has been yielded.
+
+    Args:
+        deliveries: From a source that can be read again, each with an item that goes with it.
+        ingest: Will take them.
+        workers: The processes that prepare; None for this process.
 
     Raises:
         WorkerError: The workers failed.
     """
-    if workers is None:
-        # `map`, unlike a loop, has no name that keeps a delivery in memory while the next one is read.
-        yield from map(_unprepared, deliveries)
-        return
-
-    def begin(item: tuple[int, Delivery]) -> "Future[Batch]":
-        return workers.prepare(item[1], ingest)
-
-    share: list[tuple[tuple[int, Delivery], Batch]] = []
+    pieces: list[tuple[tuple[int, Delivery], Batch]] = []
     try:
-        for each in _in_order(deliveries, begin, workers.ahead):
-            share.append(each)
-            if len(share) == SHARES:
-                yield _joined(share)
-                share = []
+        for each in _each_prepared(deliveries, ingest, workers):
+            pieces.append(each)
+            if len(pieces) == PIECES:
+                yield _join(pieces)
     except StatscacheError:
-        if share:
-            yield _joined(share)
+        if pieces:
+            yield _join(pieces)
         raise
-    if share:
-        yield _joined(share)
+    if pieces:
+        yield _join(pieces)
 
 
-def _joined(share: Sequence[tuple[tuple[int, Delivery], Batch]]) -> tuple[int, Delivery, Batch]:
-    note = share[-1][0][0]
-    return note, Delivery.joined([delivery for (_, delivery), _ in share]), Batch.joined([batch for _, batch in share])
+def _each_prepared(
+    deliveries: Iterable[tuple[int, Delivery]], ingest: Ingest, workers: Workers | None
+) -> Iterator[tuple[tuple[int, Delivery], Batch]]:
+    if workers is None:
+        return ((item, ingest.prepare(item[1])) for item in deliveries)
+    return _in_order(deliveries, lambda item: workers.prepare(item[1], ingest), workers.ahead)
+
+
+def _join(pieces: list[tuple[tuple[int, Delivery], Batch]]) -> tuple[int, Delivery, Batch]:
+    """Return pieces as one, with the item of the last; the list is empty then, so that only the whole is in memory."""
+    deliveries = [delivery for (_, delivery), _ in pieces]
+    batch = Batch.joined([batch for _, batch in pieces])
+    last = pieces[-1][0][0]
+    pieces.clear()
+    return last, Delivery.joined(deliveries), batch
 
 
 def caught_up(installation: Installation, workers: Workers) -> Iterator[None]:
@@ -188,10 +196,6 @@ def caught_up(installation: Installation, workers: Workers) -> Iterator[None]:
         for chunk, result in _in_order(chunks(), begin, workers.ahead):
             catchup.commit(database, plugin, chunk, result, budget, installation.watchdog)
             yield
-
-
-def _unprepared(item: tuple[int, Delivery]) -> tuple[int, Delivery, None]:
-    return (*item, None)
 
 
 Item = TypeVar("Item")

@@ -18,7 +18,7 @@ from statscache.ingest import Delivery, Ingest, Outcome
 from statscache.ingest.prepare import Batch
 from statscache.installation import Installation
 from statscache.service import backfill
-from statscache.service.parallel import working
+from statscache.service.parallel import PIECES, working
 from statscache.sources.archive import read
 from statscache.store import Database, coverage
 
@@ -82,7 +82,8 @@ def test_lines_leave_memory_as_they_are_read_and_can_be_read_again(
 def test_what_the_database_refuses_is_found_by_reading_the_file_again(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:
-    """One line is quarantined; all others count."""
+    """One line is quarantined; all others count, of all pieces of the batch."""
+    monkeypatch.setattr(backfill, "PIECE", 10)
     path = tmp_path / "history.ndjson"
     path.write_bytes(b"".join(line("refused" if n == 31 else str(n), NOON) + b"\n" for n in range(50)))
     written = Ingest._write
@@ -149,14 +150,14 @@ def test_a_run_that_carries_on_knows_what_was_set_aside_before(
     home: Home, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The interrupted run had met the malformed line; this one meets none."""
-    monkeypatch.setattr(backfill, "BATCH", 10)
+    monkeypatch.setattr(backfill, "PIECE", 2)
     path = tmp_path / "history.ndjson"
     path.write_bytes(b"no message\n" + archive(home, 30))
     # Nothing refers to the run when its first batch is done, so it ends there.
     next(backfill.backfill(installation, path))
     assert backfill.quarantined_before(installation, path) == 1
     rest = [outcome for _, outcome in backfill.backfill(installation, path)]
-    assert sum(outcome.read for outcome in rest) == 21
+    assert sum(outcome.read for outcome in rest) == 31 - 2 * PIECES
     assert sum(outcome.quarantined for outcome in rest) == 0
     assert backfill.quarantined_before(installation, path) == 0
 

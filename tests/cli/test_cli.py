@@ -16,14 +16,13 @@ from typing import NamedTuple
 import orjson
 import pytest
 
-from commands import BRAKE, Home, install_plugins
+from commands import BRAKE, SMALL_BATCH, SMALL_BATCHES, Home, install_plugins
 from first_plugins import Volume
 from samples import NOON, Sales, line
 from statscache import cli, layout
 from statscache.config import load
 from statscache.installation import Installation
 from statscache.plugins.registry import Registry
-from statscache.service.backfill import BATCH
 from statscache.simulator import demo, past
 from statscache.store import quarantine
 from statscache.timeline import iso
@@ -537,9 +536,9 @@ def test_output_that_cannot_be_written_is_told_in_one_line(
 
 def test_a_killed_backfill_carries_on_and_counts_everything_once(tmp_path: Path) -> None:
     """Killed in its second transaction, the next run reads only the rest, and the sums are right."""
-    home = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", BRAKE)))
+    home = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", SMALL_BATCHES + BRAKE)))
     archive = home.directory / "archive"
-    archive.write_bytes(b"".join(line(f"{number:x}", NOON + number) + b"\n" for number in range(60_000)))
+    archive.write_bytes(b"".join(line(f"{number:x}", NOON + number) + b"\n" for number in range(5_000)))
     brake = home.directory / "brake"
     brake.touch()
     with home.start("backfill", "archive") as first:
@@ -547,8 +546,8 @@ def test_a_killed_backfill_carries_on_and_counts_everything_once(tmp_path: Path)
         first.end(signal.SIGKILL)
     brake.unlink()
     done = home.json("backfill", "archive")
-    assert done["read"] == 60_000 - BATCH
-    assert home.json("status")["journal"]["messages"] == 60_000
+    assert done["read"] == 5_000 - SMALL_BATCH
+    assert home.json("status")["journal"]["messages"] == 5_000
     home.run("verify", "--journal")
 
 

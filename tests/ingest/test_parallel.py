@@ -17,7 +17,7 @@ from unittest.mock import Mock
 import orjson
 import pytest
 
-from commands import BRAKE, Home, install_plugins, wait_for
+from commands import BRAKE, SMALL_BATCH, SMALL_BATCHES, Home, install_plugins, wait_for
 from samples import ALL, KINDS, NOON, Site, fresh_site, line
 from statscache.exceptions import SourceError, WorkerError
 from statscache.ingest import Delivery, Outcome, judge
@@ -123,8 +123,9 @@ def test_any_number_of_processes_gives_the_same_snapshot(database_url: str, tmp_
     traffic = [*simulate(Traffic(NOON, NOON + 43200, per_day=8_000, people=40)), *map(build, range(20))]
     content = [*messages(10_000), *traffic]
     outcomes, ids = [], []
+    several = str(install_plugins(tmp_path / "extra", SMALL_BATCHES + BRAKE))
     for jobs, environment in (("1", {}), ("2", {"STATSCACHE_DATABASE__URL": database_url})):
-        home = Home(tmp_path / f"with {jobs}", **environment)
+        home = Home(tmp_path / f"with {jobs}", PYTHONPATH=several, **environment)
         outcomes.append(home.json("backfill", archive(home, content), "--jobs", jobs))
         ids.append(home.json("publish")["id"])
     assert outcomes[0] == outcomes[1]
@@ -227,7 +228,7 @@ def test_the_order_in_which_work_is_done_does_not_matter(installation: Installat
     seen: list[int] = []
     outcome = Outcome()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backfill, "BATCH", 102)
+        patch.setattr(backfill, "PIECE", 13)
         workers = Workers(Backwards(), 2, installation)
         for consumed, part in backfill.backfill(installation, tmp_path / "archive", workers):
             seen.append(consumed)
@@ -259,11 +260,11 @@ def test_a_worker_of_another_release_is_refused(installation: Installation, monk
 
 def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     """The run ends with a reason; run again, it carries on from the last commit and comes to the same."""
-    extra = install_plugins(tmp_path / "extra", DEADLY)
+    extra = install_plugins(tmp_path / "extra", SMALL_BATCHES + DEADLY)
     trap = tmp_path / "trap"
-    content = messages(55_000)
+    content = messages(5_000)
     # It is given out when what came first has been prepared.
-    content[50_000] = line("deadly", NOON, body={"deadly": str(trap)})
+    content[4_000] = line("deadly", NOON, body={"deadly": str(trap)})
     ids = []
     for name in ("undisturbed", "killed"):
         home = Home(tmp_path / name, PYTHONPATH=str(extra))
@@ -272,19 +273,19 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
             trap.touch()
             done = home.run("backfill", history, "--jobs", "2", status=1)
             assert "run the same again to carry on" in done.stderr
-            assert 0 < home.json("status")["journal"]["messages"] < 55_000
+            assert 0 < home.json("status")["journal"]["messages"] < 5_000
         again = home.json("backfill", history, "--jobs", "2")
         ids.append(home.json("publish")["id"])
     assert not trap.exists()
     assert ids[0] == ids[1]
-    assert again["read"] < 55_000
+    assert again["read"] < 5_000
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_all_processes_and_loses_nothing(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C, which all processes get as at a terminal, or SIGTERM: none is left, and the next run carries on."""
-    home = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", BRAKE)))
-    name = archive(home, messages(60_000))
+    home = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", SMALL_BATCHES + BRAKE)))
+    name = archive(home, messages(5_000))
     brake = home.directory / "brake"
     brake.touch()
     with home.start("backfill", name, "--jobs", "2", start_new_session=True) as service:
@@ -301,18 +302,18 @@ def test_a_signal_ends_all_processes_and_loses_nothing(tmp_path: Path, number: s
         wait_for(lambda: not group(service.process_id), lambda: f"left: {group(service.process_id)}")
     brake.unlink()
     before = home.json("status")["journal"]["messages"]
-    # Workers read shares of a batch. A line that is not a message and a copy are in the middle.
-    assert before == backfill.BATCH // parallel.SHARES * parallel.SHARES - 2
+    assert before == SMALL_BATCH
     again = home.json("backfill", name, "--jobs", "2")
-    assert before + again["accepted"] == 60_000
-    assert again["known"] == 0
+    assert before + again["accepted"] == 5_000
+    # The copy that the archive holds, and no more.
+    assert again["known"] == 1
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     """No process is left behind."""
-    home = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", BRAKE)))
+    home = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", SMALL_BATCHES + BRAKE)))
     (home.directory / "brake").touch()
-    with home.start("backfill", archive(home, messages(60_000)), "--jobs", "2", start_new_session=True) as service:
+    with home.start("backfill", archive(home, messages(5_000)), "--jobs", "2", start_new_session=True) as service:
         service.await_log("transaction begins", 2)
         service.send(signal.SIGKILL)
         wait_for(lambda: not group(service.process_id), lambda: f"left: {group(service.process_id)}")

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from commands import BRAKE, Home, install_plugins, wait_for
+from commands import BRAKE, SMALL_BATCH, SMALL_BATCHES, Home, install_plugins, wait_for
 from samples import NOON, line
 from statscache.config import Config, DatabaseSection, SpoolSection
 from statscache.exceptions import ConfigurationError
-from statscache.service.backfill import BATCH
 from statscache.service.spool import spooling
 from statscache.sources import spool as spools
 from statscache.sources.spool import Spool, Taken
@@ -249,16 +248,16 @@ def test_two_processes_read_each_file_once(watched: Watched) -> None:
 
 def test_killed_in_the_middle_of_a_file_it_is_carried_on_with(tmp_path: Path) -> None:
     """The current file is resumed at the last commit; nothing is lost or counted twice."""
-    home = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", BRAKE)))
+    home = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", SMALL_BATCHES + BRAKE)))
     home.configure('[sources.spool]\npath = "spool"\n')
     directory = home.directory / "spool"
     directory.mkdir()
-    (directory / "history.gz").write_bytes(gzip.compress(archive(0, 4 * BATCH)))
+    (directory / "history.gz").write_bytes(gzip.compress(archive(0, 4 * SMALL_BATCH)))
     brake = home.directory / "brake"
     for kill in (signal.SIGKILL, signal.SIGTERM):
         brake.touch()
         with home.start("consume") as service:
-            service.await_log(f"transaction begins: {BATCH} messages", 2)
+            service.await_log(f"transaction begins: {SMALL_BATCH} messages", 2)
             service.send(kill)
             brake.unlink()
             service.end(None)
@@ -267,8 +266,8 @@ def test_killed_in_the_middle_of_a_file_it_is_carried_on_with(tmp_path: Path) ->
         wait_for(lambda: (directory / "done/history.gz").exists(), lambda: service.text)
         status, log = service.end()
     assert status == 0, log
-    assert log.count(f"transaction has committed: {BATCH}") < 5
-    assert home.json("status")["journal"]["messages"] == 4 * BATCH
+    assert log.count(f"transaction has committed: {SMALL_BATCH}") < 5
+    assert home.json("status")["journal"]["messages"] == 4 * SMALL_BATCH
     assert home.json("status")["journal"]["known"] == 0
 
 
