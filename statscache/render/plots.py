@@ -204,7 +204,7 @@ def _plot(view: PluginView, series: SeriesView, wanted: Range, *, as_one: bool =
 def _span(seconds: int, bucket: int) -> str:
     """Return a length of time in words, in the unit of its buckets or the next longer one."""
     count, unit = (seconds // WEEK, "week") if bucket == WEEK else (seconds // DAY, "day")
-    if seconds < 2 * DAY:
+    if seconds < 2 * DAY and bucket < DAY:
         count, unit = (seconds // HOUR, "hour") if seconds >= 2 * HOUR else (seconds // 60, "minute")
     return f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"
 

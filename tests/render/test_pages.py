@@ -273,6 +273,8 @@ def test_what_was_before_the_first_data_is_unknown() -> None:
     assert month.data.gaps == ((0, 4),)
     assert (month.span, month.known) == ("8 days", 8)
     assert month.description.endswith("Hatched: before the first data.")
+    (month,) = plots(plugin(series=(daily(2),), dimensions=("key",)))
+    assert month.span == "1 day"
 
 
 def test_what_all_names_begin_with_is_said_once() -> None:
