@@ -2,7 +2,7 @@
 
 import { clean, element, svg } from "./dom.js";
 import { middle } from "./labels.js";
-import { day, minute } from "./values.js";
+import { date, day, minute } from "./values.js";
 
 /** A cell that a spreadsheet would read as a formula gets a leading apostrophe. */
 function cell(value) {
@@ -13,7 +13,7 @@ function cell(value) {
 /** One row for each bucket; unknown values are empty. */
 function csv({ chart: { curves, model }, unit }) {
   const heads = ["start", ...curves.map(({ name }) => name || unit)];
-  const rows = model.starts.map((time, at) => [new Date(time * 1000).toISOString().slice(0, 19) + "Z", ...curves.map(({ values }) => values[at])]);
+  const rows = model.starts.map((time, at) => [date(time).toISOString().replace(".000", ""), ...curves.map(({ values }) => values[at])]);
   return `${[heads, ...rows].map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;
 }
 
@@ -70,19 +70,18 @@ async function png(shown) {
 }
 
 const WIDGETS = { "3h": ["1m", 1], "7d": ["1h", 7], "30d": ["1d", 30], "1y": ["1w", 364], all: ["1mo", 3660] };
-const quoted = (text) => text.replaceAll("&", "&amp;").replaceAll("'", "&#39;").replaceAll("<", "&lt;");
 
 /** The code of an element that shows the same chart on another page, with the same view, scale and keys. */
 function embed({ base, plugin, name, range, key, isUnbounded, view, log, off, keys }) {
   const [resolution, days] = WIDGETS[range];
-  const is = isUnbounded ? "activity" : "series";
-  const of = key ? ` key='${quoted(JSON.stringify(key))}'` : "";
   const changed = view || log || off.length || keys.length;
   // A series with controls shows all keys, or the compared ones.
   const compared = key && !isUnbounded ? [name, ...keys] : keys;
   const words = new URLSearchParams([["range", range], ...(view ? [["view", "each"]] : []), ...(log ? [["scale", "log"]] : []), ...off.map((one) => ["off", one]), ...compared.map((one) => ["key", one])]);
-  const shown = changed ? `${isUnbounded ? of : ""} controls='${quoted(String(words))}'` : `${of}${isUnbounded ? "" : ` resolution="${resolution}" days="${days}"`}`;
-  return `<script type="module" src="${base}assets/widgets.js"></script>\n<statscache-${is} plugin="${plugin}"${shown}></statscache-${is}>`;
+  const of = key && (isUnbounded || !changed) ? JSON.stringify(key) : null;
+  const shown = changed ? { controls: words } : isUnbounded ? {} : { resolution, days };
+  const { outerHTML } = element(`statscache-${isUnbounded ? "activity" : "series"}`, { plugin, key: of, ...shown });
+  return `<script type="module" src="${base}assets/widgets.js"></script>\n${outerHTML}`;
 }
 
 const FILES = { csv: ["text/csv", csv], svg: ["image/svg+xml", (shown) => picture(shown)[0]], png: ["image/png", png] };

@@ -59,34 +59,26 @@ export class Chart {
     const { model, box, tip } = this;
     for (const rule of box.querySelectorAll(".rule")) rule.remove();
     tip.hidden = at === null;
-    const last = model.starts.length - 1;
-    box.setAttribute("aria-valuenow", Math.max(0, at ?? last));
-    box.setAttribute("aria-valuetext", last < 0 ? "nothing yet" : this.#words(at ?? last));
+    const count = model.starts.length;
+    const now = at ?? count - 1;
+    const name = count ? bucketName(model, now) : "nothing yet";
+    const rows = (count ? this.curves : []).map(({ label, values, colour }) => [label || this.unit, values[now], colour]);
+    if (this.adds) rows.unshift(["All", rows.some(([, value]) => value === null) ? null : sum(rows.map(([, value]) => value))]);
+    for (const row of rows) row[1] = said(row[1], model.partial?.[now]);
+    box.setAttribute("aria-valuenow", Math.max(0, now));
+    box.setAttribute("aria-valuetext", count ? `${name}: ${rows.map(([label, words]) => `${label} ${words}`).join(", ")}` : name);
     if (at === null) return;
-    const x = `${(((at + 0.5) * 100) / model.starts.length).toFixed(2)}%`;
+    const x = `${(((at + 0.5) * 100) / count).toFixed(2)}%`;
     for (const plane of box.querySelectorAll(".plane")) plane.append(svg("line", { class: "rule", x1: x, x2: x, y2: plane.getAttribute("height") }));
-    const rows = this.curves.map(({ label, colour, values }) => element("li", {}, swatch(colour), element("bdi", {}, label || this.unit), element("span", {}, this.#said(values[at], at))));
-    if (this.adds) rows.push(element("li", { class: "sum" }, "All", element("span", {}, this.#sum(at))));
-    tip.replaceChildren(element("strong", {}, bucketName(model, at)), element("ul", { "aria-hidden": "true" }, ...(this.adds ? [...rows.slice(0, -1).reverse(), rows.at(-1)] : rows)));
+    // As in the stack, from the top down.
+    if (this.adds) rows.reverse();
+    const items = rows.map(([label, words, colour]) => element("li", { class: colour ? null : "sum" }, colour ? swatch(colour) : null, element("bdi", {}, label), element("span", {}, words)));
+    tip.replaceChildren(element("strong", {}, name), element("ul", { "aria-hidden": "true" }, ...items));
     const plane = box.querySelector(".plane").getBoundingClientRect();
     const frame = box.getBoundingClientRect();
-    const middle = plane.left - frame.left + ((at + 0.5) * plane.width) / model.starts.length;
+    const middle = plane.left - frame.left + ((at + 0.5) * plane.width) / count;
     const left = middle > frame.width / 2 ? middle - tip.offsetWidth - 12 : middle + 12;
     tip.style.left = `${Math.max(0, Math.min(left, frame.width - tip.offsetWidth))}px`;
-  }
-
-  #said(value, at) {
-    return said(value, this.model.partial?.[at]);
-  }
-
-  #sum(at) {
-    const values = this.curves.map(({ values }) => values[at]);
-    return this.#said(values.includes(null) ? null : sum(values), at);
-  }
-
-  #words(at) {
-    const values = this.curves.map(({ label, values }) => `${label || this.unit} ${this.#said(values[at], at)}`);
-    return `${bucketName(this.model, at)}: ${[...(this.adds ? [`all ${this.#sum(at)}`] : []), ...values].join(", ")}`;
   }
 
   #key(event) {
@@ -95,7 +87,7 @@ export class Chart {
     if (event.key === "Escape") this.read(null);
     if (step === undefined || last < 0) return;
     event.preventDefault();
-    this.read(Math.max(0, Math.min(last, this.#at === null && step < 0 && step !== -Infinity ? last : (this.#at ?? (step > 0 ? last : 0)) + step)));
+    this.read(Math.max(0, Math.min(last, (this.#at ?? last + (step < 0)) + step)));
   }
 
   #point({ clientX, clientY }) {

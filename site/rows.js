@@ -30,13 +30,16 @@ matchMedia("(max-width: 40rem)").addEventListener("change", () => {
 /** Makes cards of the rows of a table where they do not fit; the first cells are their names. Returns the box. */
 export function fit(scroll, names = 1) {
   const table = scroll.querySelector("table");
-  const words = [...table.tHead.rows[0].cells].map(({ textContent: text }) => text.charAt(0).toUpperCase() + text.slice(1));
+  const heads = [...table.tHead.rows[0].cells];
+  const words = heads.map(({ textContent: text }) => text.charAt(0).toUpperCase() + text.slice(1));
   for (const { cells } of table.tBodies[0].rows) {
     for (const cell of cells) {
-      if (cell.cellIndex < names) cell.classList.add("key");
-      else if (!cell.textContent.trim()) cell.replaceChildren();
-      else {
-        cell.dataset.label = words[cell.cellIndex];
+      const at = cell.cellIndex;
+      // A sentence says itself what it is.
+      if (at < names || heads[at].classList.contains("words")) cell.classList.add("key");
+      else cell.dataset.label = words[at];
+      if (!cell.textContent.trim()) cell.replaceChildren();
+      else if (at >= names) {
         const box = document.createElement("span");
         // Sentences may have several lines, names have one.
         if (cell.textContent.includes(" ")) box.className = "words";

@@ -1,5 +1,6 @@
 """Files with secrets, or with people's data, may be readable by their owner and a group, but not by everyone."""
 
+import re
 import stat
 from pathlib import Path
 
@@ -7,6 +8,13 @@ from statscache.exceptions import ConfigurationError
 
 CLOSED = 0o640
 """The most permissions of a file that holds messages: the database, and archives of the journal."""
+
+_SECRET = re.compile("passw|secret|token|credential", re.IGNORECASE)
+
+
+def is_secret(setting: str) -> bool:
+    """Return whether a setting of a plugin, by its name, holds a secret, which is not shown."""
+    return _SECRET.search(setting) is not None
 
 
 def secret_of(path: Path, secret: str) -> str:

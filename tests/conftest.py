@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url
 
 import disk_sync
+import recorded_schema
 import shared_statements
 import small_site
 from servers import PostgreSQL
@@ -42,6 +43,7 @@ os.environ["TZ"] = "Pacific/Auckland"
 time.tzset()
 
 disk_sync.switch_off()
+recorded_schema.replay()
 shared_statements.share()
 small_site.shrink()
 

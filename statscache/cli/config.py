@@ -6,9 +6,8 @@ from statscache.cli.context import Context, pass_context
 from statscache.cli.options import as_json
 from statscache.cli.output import show_json
 from statscache.config import find
-from statscache.config.text import as_toml
+from statscache.config.text import as_toml, shown
 from statscache.installation import load_plugins
-from statscache.store import Database
 
 
 @click.group("config")
@@ -36,10 +35,7 @@ def check_config(context: Context) -> None:
 @pass_context
 def show(context: Context, json_: bool) -> None:
     """Print the effective configuration, as TOML with the origin of each value; passwords are left out."""
-    url = Database(context.config.database.url).engine.url.render_as_string(hide_password=True)
     if json_:
-        values = context.config.model_dump(mode="json", by_alias=True)
-        values["database"]["url"] = url
-        show_json(values)
+        show_json(shown(context.config))
     else:
-        click.echo(as_toml(context.config, url, find(context.file)), nl=False)
+        click.echo(as_toml(context.config, find(context.file)), nl=False)

@@ -1,5 +1,6 @@
 """The sections under `[[publish.targets]]`: the places that are published to."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -64,6 +65,18 @@ class RsyncTarget(_Target):
         if destination.startswith("-"):
             raise ValueError("must not begin with a dash, which would make it an option of rsync; begin it with ./")
         return destination
+
+    @field_validator("rsh")
+    @classmethod
+    def _rsh_is_a_command(cls, rsh: str) -> str:
+        try:
+            program, *_ = shlex.split(rsh)
+        except ValueError:
+            program = ""
+        # The program is named in errors, and a variable may be a password.
+        if not program or "=" in program:
+            raise ValueError("must be a program and its arguments, such as ssh -o BatchMode=yes; it is not for a shell")
+        return rsh
 
     @property
     def place(self) -> str:

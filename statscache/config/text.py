@@ -1,4 +1,4 @@
-"""The configuration that is in force as TOML, with the origin of each value."""
+"""The configuration that is in force as it may be shown; as TOML, with the origin of each value."""
 
 import os
 import re
@@ -8,23 +8,45 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from sqlalchemy import make_url
 
 from statscache.config.environment import PREFIX
 from statscache.config.model import Config
+from statscache.permissions import is_secret
+
+_HIDDEN = "***"
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def as_toml(config: Config, url: str, file: Path | None) -> str:
+def shown(config: Config) -> dict[str, Any]:
+    """Return the values of a configuration, as types of JSON, without passwords and without what may hold one."""
+    values = config.model_dump(mode="json", by_alias=True)
+    values["database"]["url"] = make_url(config.database.url).render_as_string(hide_password=True)
+    for target in values["publish"]["targets"]:
+        if "rsh" in target:
+            target["rsh"] = _command(target["rsh"])
+    plugins = values["plugins"]
+    for table in (plugins["shared"], *plugins["settings"].values()):
+        table |= {name: _HIDDEN for name in table if is_secret(name)}
+    return values
+
+
+def _command(command: str) -> str:
+    """Return a command that logs in: whole if it is ssh alone, whose options hold no password; else its program."""
+    program, _, arguments = command.partition(" ")
+    is_open = os.path.basename(program) == "ssh" and "command" not in arguments.lower()
+    return command if is_open or not arguments else f"{program} {_HIDDEN}"
+
+
+def as_toml(config: Config, file: Path | None) -> str:
     """Return a configuration as a TOML file, each value with a comment that says where it is from.
 
     Args:
         config: The configuration.
-        url: URL of its database, without the password.
         file: The file that it was read from; None if there is none.
     """
-    values = config.model_dump(mode="json", by_alias=True)
-    values["database"]["url"] = url
+    values = shown(config)
     given = tomllib.loads(file.read_text(encoding="utf-8")) if file is not None else {}
     return "\n".join(_table(values, given, (), str(file))).strip() + "\n"
 

@@ -197,7 +197,7 @@ class Kind(ABC):
         """Remove all that is stored of keys, as if nothing had counted for them."""
         for table in self.tables:
             if "key" in table.c:
-                gone = among(connection, table.c.key, [*digests])
+                gone = among(table.c.key, [*digests])
                 connection.execute(delete(table).where(table.c.plugin == plugin, gone))
 
     def clear(self, connection: Connection, plugin: int) -> None:

@@ -9,7 +9,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, delete, func, select
+from sqlalchemy import Connection, Select, bindparam, delete, func, select
 from sqlalchemy.sql.expression import ColumnElement
 
 from statscache.kinds import keys
@@ -30,6 +30,35 @@ def _with(table: Any, new: Any) -> dict[str, Any]:
 
 
 _add = Upsert(bucket, _with)
+
+_MINE = bucket.c.plugin == bindparam("plugin"), bucket.c.width == bindparam("width")
+_FROM = *_MINE, bucket.c.start >= bindparam("first")
+_INSIDE = (*_FROM, bucket.c.start < bindparam("end"))
+_NAMED = (key.c.plugin == bucket.c.plugin) & (key.c.key == bucket.c.key)
+_IS_KEY = bucket.c.key != bindparam("other")
+_SUMS = select(bucket.c.key, func.sum(bucket.c.value)).where(*_INSIDE).group_by(bucket.c.key)
+_NUMBER_OF_KEYS = select(func.count(bucket.c.key.distinct())).where(*_INSIDE, _IS_KEY)
+_ROWS = (
+    select(bucket.c.start, key.c.dimensions, bucket.c.value)
+    .join(key, _NAMED)
+    .where(*_INSIDE)
+    .order_by(bucket.c.start, key.c.dimensions)
+)
+_GREATEST = (
+    select(bucket.c.key)
+    .join(key, _NAMED)
+    .where(*_INSIDE, _IS_KEY)
+    .group_by(bucket.c.key, key.c.dimensions)
+    .order_by(func.sum(bucket.c.value).desc(), key.c.dimensions)
+    .limit(MOST_IN_SERIES)
+)
+_COUNTED = (
+    select(bucket.c.start, func.count().label("keys"), func.sum(bucket.c.value).label("value"))
+    .where(*_INSIDE)
+    .group_by(bucket.c.start)
+)
+_NEXT = select(func.min(bucket.c.start)).where(*_FROM)
+_EXPIRED = delete(bucket).where(*_MINE, bucket.c.start < bindparam("kept_from"))
 
 
 def add(state: State, width: int, start: "Whole", key: "Whole", value: "Whole") -> None:
@@ -94,19 +123,14 @@ def add_values(state: State, resolution: Resolution, new: "Sums") -> list[int]:
 def drop_expired(state: State, resolution: Resolution) -> None:
     """Remove the buckets of periods that are no longer kept."""
     if resolution.keep is not None:
-        mine = bucket.c.plugin == state.plugin, bucket.c.width == resolution.width
-        state.connection.execute(delete(bucket).where(*mine, bucket.c.start < kept_from(resolution, state.through)))
+        kept = kept_from(resolution, state.through)
+        state.connection.execute(_EXPIRED, {"plugin": state.plugin, "width": resolution.width, "kept_from": kept})
 
 
 def sums(state: State, resolution: Resolution, start: int, end: int) -> dict[int, int]:
     """Return the sum of the buckets in `[start, end)` by digest of key."""
-    query = select(bucket.c.key, func.sum(bucket.c.value)).where(
-        bucket.c.plugin == state.plugin,
-        bucket.c.width == resolution.width,
-        bucket.c.start >= start,
-        bucket.c.start < end,
-    )
-    return {digest: int(total) for digest, total in state.connection.execute(query.group_by(bucket.c.key))}
+    inside = {"plugin": state.plugin, "width": resolution.width, "first": start, "end": end}
+    return {digest: int(total) for digest, total in state.connection.execute(_SUMS, inside)}
 
 
 def series(
@@ -124,65 +148,54 @@ def series(
     Of more than `MOST_IN_SERIES` keys they are the greatest. What others have in a bucket is added up under `OTHER` if
     values may be `summed`, else it is left out. Only buckets that satisfy the conditions `listed` are read.
     """
-    inside = [*_inside(state, resolution, start, end), *listed]
-    is_cut = _number_of_keys(state, inside, dimensions) > MOST_IN_SERIES
-    chosen = [*inside]
+    inside = _inside(state, resolution, start, end)
+    other = {"other": _other(dimensions)}
+    is_cut = (state.connection.scalar(_only(_NUMBER_OF_KEYS, listed), inside | other) or 0) > MOST_IN_SERIES
+    chosen = [*listed]
     if is_cut:
-        chosen.append(among(state.connection, bucket.c.key, _greatest(state, inside, dimensions)))
-    query = _joined(select(bucket.c.start, key.c.dimensions, bucket.c.value), chosen)
-    found = state.connection.execute(query.order_by(bucket.c.start, key.c.dimensions)).all()
+        chosen.append(among(bucket.c.key, state.connection.scalars(_only(_GREATEST, listed), inside | other)))
+    found = state.connection.execute(_only(_ROWS, chosen), inside).all()
     loaded = {stored: keys.load(stored) for stored in {stored for _, stored, _ in found}}
     rows = [[begin, *loaded[stored], value] for begin, stored, value in found]
     if not is_cut or not summed:
         return rows
-    rows += _others(state, inside, rows, dimensions)
+    counted = state.connection.execute(_only(_COUNTED, listed), inside).all()
+    rows += _others(counted, rows, dimensions)
     return sorted(rows, key=lambda row: (row[0], keys.stored(tuple(row[1:-1]))))
 
 
 def number_of_keys(state: State, resolution: Resolution, start: int, end: int, dimensions: int) -> int:
     """Return how many keys have a value in the buckets in `[start, end)`; `OTHER` is none."""
-    return _number_of_keys(state, _inside(state, resolution, start, end), dimensions)
-
-
-def _number_of_keys(state: State, inside: list[ColumnElement[bool]], dimensions: int) -> int:
-    query = select(func.count(bucket.c.key.distinct())).where(*inside, bucket.c.key != _other(dimensions))
-    return state.connection.scalar(query) or 0
+    inside = _inside(state, resolution, start, end)
+    return state.connection.scalar(_NUMBER_OF_KEYS, inside | {"other": _other(dimensions)}) or 0
 
 
 def _other(dimensions: int) -> int:
     return keys.digest((OTHER,) * dimensions)
 
 
-def _inside(state: State, resolution: Resolution, start: int, end: int) -> list[ColumnElement[bool]]:
-    return [
-        bucket.c.plugin == state.plugin,
-        bucket.c.width == resolution.width,
-        bucket.c.start >= max(start, kept_from(resolution, state.through)),
-        bucket.c.start < end,
-    ]
+def _inside(state: State, resolution: Resolution, start: int, end: int) -> dict[str, int]:
+    """Return the parameters of `_INSIDE`."""
+    first = max(start, kept_from(resolution, state.through))
+    return {"plugin": state.plugin, "width": resolution.width, "first": first, "end": end}
 
 
-def _joined(query: Select[Any], conditions: list[ColumnElement[bool]]) -> Select[Any]:
-    return query.join(key, (key.c.plugin == bucket.c.plugin) & (key.c.key == bucket.c.key)).where(*conditions)
+def _only(query: Select[Any], conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    return query.where(*conditions) if conditions else query
 
 
-def _greatest(state: State, inside: list[ColumnElement[bool]], dimensions: int) -> list[int]:
-    """Return the digests of the keys with the greatest sums; ties in order of the key."""
-    query = _joined(select(bucket.c.key), [*inside, bucket.c.key != _other(dimensions)])
-    query = query.group_by(bucket.c.key, key.c.dimensions)
-    order = func.sum(bucket.c.value).desc(), key.c.dimensions
-    return [*state.connection.scalars(query.order_by(*order).limit(MOST_IN_SERIES))]
+def _others(counted: Sequence[Any], rows: list[list[Any]], dimensions: int) -> Iterator[list[Any]]:
+    """Yield a row for each bucket that has keys besides those in `rows`: what they have in it.
 
-
-def _others(
-    state: State, inside: list[ColumnElement[bool]], rows: list[list[Any]], dimensions: int
-) -> Iterator[list[Any]]:
-    """Yield a row for each bucket that has keys besides those in `rows`: what they have in it."""
+    Args:
+        counted: For each bucket, its start, and number and sum of its keys.
+        rows: The rows of a series.
+        dimensions: Number of dimensions of a key.
+    """
     shown: dict[int, list[int]] = {}
     for row in rows:
         shown.setdefault(row[0], []).append(row[-1])
-    query = select(bucket.c.start, func.count().label("keys"), func.sum(bucket.c.value).label("value")).where(*inside)
-    for each in state.connection.execute(query.group_by(bucket.c.start)).all():
+    for each in counted:
         values = shown.get(each.start, [])
         if each.keys > len(values):
             yield [each.start, *(OTHER,) * dimensions, int(each.value) - sum(values)]
@@ -194,10 +207,7 @@ def starts(state: State, resolution: Resolution) -> list[int]:
     after = kept_from(resolution, state.through)
     # One seek for each period, instead of a scan of all its buckets.
     while True:
-        query = select(func.min(bucket.c.start)).where(
-            bucket.c.plugin == state.plugin, bucket.c.width == resolution.width, bucket.c.start >= after
-        )
-        start = state.connection.scalar(query)
+        start = state.connection.scalar(_NEXT, {"plugin": state.plugin, "width": resolution.width, "first": after})
         if start is None:
             return found
         found.append(start)

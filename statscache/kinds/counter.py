@@ -151,7 +151,7 @@ class CounterKind(Kind):
     def remove_keys(self, state: State, digests: Collection[int]) -> Extent:
         connection, plugin = state.connection, state.plugin
         for table in (key, bucket):
-            gone = among(connection, table.c.key, [*digests])
+            gone = among(table.c.key, [*digests])
             connection.execute(delete(table).where(table.c.plugin == plugin, gone))
         self._take_out_days(state, digests)
         left = select(func.min(key.c.first), func.max(key.c.last)).where(key.c.plugin == plugin)
@@ -202,7 +202,7 @@ class CounterKind(Kind):
             return []
         query = select(key.c.key, key.c.dimensions).where(key.c.plugin == state.plugin)
         digests = [row.key for row in state.connection.execute(query) if self._is_listed(row.dimensions)]
-        return [among(state.connection, bucket.c.key, digests, "listed")]
+        return [among(bucket.c.key, digests, "listed")]
 
     def _shown(self, query: Select[Any]) -> Select[Any]:
         """Return the query for keys with the order of `latest`, and its limit."""

@@ -154,7 +154,7 @@ def remove(connection: Connection, plugin: int, keys: Collection[int]) -> None:
     """Remove all days of some keys."""
     for quarter in quarters(connection, plugin, BEGINNING, END):
         mine = key_quarter.c.plugin == plugin, key_quarter.c.quarter == quarter
-        connection.execute(delete(key_quarter).where(*mine, among(connection, key_quarter.c.key, [*keys])))
+        connection.execute(delete(key_quarter).where(*mine, among(key_quarter.c.key, [*keys])))
 
 
 def touched(start: int, end: int) -> range:

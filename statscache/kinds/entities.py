@@ -40,7 +40,7 @@ def all_counted(connection: Connection, plugin: int, at: int) -> Iterator[Counte
 def counted(connection: Connection, plugin: int, digests: Collection[int]) -> Iterator[Counted]:
     """Yield the names of some keys, given by digest, of a plugin whose keys have one part."""
     query = select(key.c.dimensions, key.c.total).where(key.c.plugin == plugin)
-    yield from _named(connection.execute(query.where(among(connection, key.c.key, [*digests]))), 0)
+    yield from _named(connection.execute(query.where(among(key.c.key, [*digests]))), 0)
 
 
 def digests_of(names: Iterable[str]) -> list[int]:

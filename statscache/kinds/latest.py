@@ -151,7 +151,7 @@ class LatestKind(Kind):
         primary = entry.c.plugin, entry.c.key, entry.c.timestamp, entry.c.message, entry.c.index
         order = [column.desc() for column in primary[2:]]
         rank = func.row_number().over(partition_by=entry.c.key, order_by=order).label("rank")
-        mine = entry.c.plugin == state.plugin, among(state.connection, entry.c.key, digests)
+        mine = entry.c.plugin == state.plugin, among(entry.c.key, digests)
         ranked = select(*primary, rank).where(*mine).subquery()
         surplus = select(*(ranked.c[column.name] for column in primary)).where(ranked.c.rank > self.capacity)
         state.connection.execute(delete(entry).where(entry.c.plugin == state.plugin, tuple_(*primary).in_(surplus)))

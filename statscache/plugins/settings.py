@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from statscache.exceptions import ConfigurationError
+from statscache.permissions import is_secret
 
 
 class Setting(ABC):
@@ -125,7 +126,7 @@ def problems(declared: Declared, table: Mapping[str, Any], heading: str) -> Iter
         try:
             declared[name].read(value)
         except ValueError as error:
-            yield f"{heading} {name}: {error}"
+            yield f"{heading} {name}: {f'give {declared[name].expected}' if is_secret(name) else error}"
 
 
 def read(declared: Declared, table: Mapping[str, Any], heading: str) -> dict[str, Any]:

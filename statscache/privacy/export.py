@@ -77,7 +77,7 @@ def _published(connection: Connection, matches: NameMatcher) -> Iterator[str]:
     if current is None:
         return
     load = partial(published.load, connection)
-    for change in manifest.difference(load, [None], current.manifest):
+    for change in manifest.difference(partial(published.load_all, connection), [None], current.manifest):
         if change.is_file and change.entry and (matches(change.path.encode()) or matches(load(change.entry.object))):
             yield change.path
 

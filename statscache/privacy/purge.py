@@ -135,7 +135,7 @@ def purge(connection: Connection, current: Snapshot, names: Collection[str], hol
         names: Names of the objects that hold the name.
         holds: Returns whether bytes hold it.
     """
-    load = partial(published.load, connection)
+    load = partial(published.load_all, connection)
     used, left = set(), []
     for change in manifest.difference(load, [None], current.manifest):
         if change.entry is not None and change.entry.object in names:
@@ -144,11 +144,11 @@ def purge(connection: Connection, current: Snapshot, names: Collection[str], hol
     walk = _Walk(load, set(names) - used)
     rows = connection.execute(select(snapshot.c.generation, snapshot.c.manifest)).all()
     gone = [row.generation for row in rows if row.generation != current.generation and walk.refers(row.manifest)]
-    connection.execute(delete(snapshot).where(among(connection, snapshot.c.generation, gone)))
+    connection.execute(delete(snapshot).where(among(snapshot.c.generation, gone)))
     # Manifests that lead there have the name in a path, perhaps in a spelling that was not searched for.
     objects = sorted(walk.tainted)
     if objects:
-        connection.execute(delete(object_).where(among(connection, object_.c.name, objects)))
+        connection.execute(delete(object_).where(among(object_.c.name, objects)))
         retention.forget(connection, objects)
         retention.delete_everywhere(connection, objects)
         targets.invalidate(connection)
@@ -173,7 +173,7 @@ class _Walk:
         """Return whether a manifest leads to any of the objects, or is one; it counts as one of them then."""
         if name in self.tainted or name in self._clean:
             return name in self.tainted
-        entries = manifest.loads(self._load(name)).values()
+        entries = manifest.loads(self._load((name,))[name]).values()
         # Every entry is checked, without stopping at the first, so that all manifests are found.
         found = [self.refers(entry.object) for entry in entries if entry.type not in published.FILES]
         found += [entry.object in self.tainted for entry in entries]

@@ -11,14 +11,14 @@ from statscache import layout, schemas
 from statscache.publish import pointer
 from statscache.publish.target import Target
 from statscache.snapshot import manifest
-from statscache.snapshot.manifest import Change, Load
+from statscache.snapshot.manifest import Change
 from statscache.snapshot.snapshot import Snapshot
 
 _LARGEST_GENERATION = 2**53
 """The largest exact integer of JavaScript. A bad value on one target must not stop publication to the others."""
 
-_MANIFESTS_KEPT = 512
-"""At about 10 kB each, they take 5 MB."""
+_BATCHES_KEPT = 128
+"""Of manifests that were read at once: mostly one or two, at about 10 kB each, and 16 after a first publication."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +36,7 @@ class Publication:
         interval: Seconds until the next publication is due.
         title: The title of the site.
         base_url: The address of the site's root; None if it is not known.
-        load: Returns the bytes of an object; raises `DamagedObject` for one that is damaged, or missing.
-        load_all: Returns the bytes of objects by name, as `load` does.
+        load: Returns the bytes of objects by name; raises `DamagedObject` if one is damaged, or missing.
         is_known: Returns whether the database remembers the snapshot of an id.
         unknown: Returns those names of objects that are not in the database.
         sign: Signs the pointer; None leaves it unsigned.
@@ -52,8 +51,7 @@ class Publication:
     interval: int
     title: str
     base_url: str | None
-    load: Load
-    load_all: Callable[[Collection[str]], Mapping[str, bytes]]
+    load: Callable[[Collection[str]], Mapping[str, bytes]]
     is_known: Callable[[str], bool]
     unknown: Callable[[Collection[str]], set[str]]
     sign: pointer.Sign | None = None
@@ -179,5 +177,5 @@ def difference(publication: Publication, current: str | None, parts: Sequence[st
     if publication.force or unknown or current is None:
         olds.append(None)
     # Each step of a publication goes through the changes, and so through the same manifests.
-    load = lru_cache(_MANIFESTS_KEPT)(publication.load)
+    load = lru_cache(_BATCHES_KEPT)(publication.load)
     return partial(manifest.difference, load, olds, publication.snapshot.manifest)

@@ -216,7 +216,7 @@ class Publisher:
             report.objects += self._write(report, _objects(publication, missing))
         if root in sent:
             path = layout.manifest(publication.snapshot.id)
-            self._write(report, [File(path, publication.load(root), layout.object_path(root))])
+            self._write(report, [File(path, publication.load([root])[root], layout.object_path(root))])
 
     def _send_files(self, report: Report, publication: Publication, changes: Iterable[Change]) -> tuple[int, list[str]]:
         """Write the readable paths; return how many they were, and those that the snapshot does not have."""
@@ -234,7 +234,7 @@ class Publisher:
             return False
         if not publication.force:
             return True
-        file = File(path, publication.load(name))
+        file = File(path, publication.load([name])[name])
         return all(self._target.is_intact(part) for part in precompressed.beside([file], self._target.siblings))
 
     def _outside(self, publication: Publication, now: int) -> list[File]:
@@ -299,11 +299,11 @@ class Publisher:
 
 
 def _objects(publication: Publication, names: Sequence[str]) -> list[File]:
-    return [File(layout.object_path(name), data) for name, data in publication.load_all(names).items()]
+    return [File(layout.object_path(name), data) for name, data in publication.load(names).items()]
 
 
 def _aliases(publication: Publication, changed: Mapping[str, Entry]) -> list[File]:
-    data = publication.load_all({entry.object for entry in changed.values()})
+    data = publication.load({entry.object for entry in changed.values()})
     return [
         File(path, data[entry.object], None if entry.type == "path" else layout.object_path(entry.object))
         for path, entry in changed.items()

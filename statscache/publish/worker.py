@@ -7,13 +7,10 @@ each object is read by itself, and the row of the target says which generation i
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
-
-from sqlalchemy import Connection
 
 from statscache import schemas
 from statscache.config import AnyTarget, Config
@@ -240,7 +237,6 @@ class Worker:
                 title=config.title,
                 base_url=config.base_url,
                 load=self._load,
-                load_all=self._load_all,
                 is_known=self._is_known,
                 unknown=self._unknown,
                 sign=partial(signing.sign, self._keys) if self._keys else None,
@@ -248,19 +244,10 @@ class Worker:
             )
         return publication, row, garbage
 
-    def _load(self, name: str) -> bytes:
-        with self._reading_objects() as connection:
-            return published.load(connection, name)
-
-    def _load_all(self, names: Collection[str]) -> Mapping[str, bytes]:
-        with self._reading_objects() as connection:
-            return published.load_all(connection, names)
-
-    @contextmanager
-    def _reading_objects(self) -> Iterator[Connection]:
+    def _load(self, names: Collection[str]) -> Mapping[str, bytes]:
         with self._database.reading() as connection:
             try:
-                yield connection
+                return published.load_all(connection, names)
             except DamagedObject as error:
                 current, (row,) = snapshots.current(connection), targets.listed(connection, [self.name])
                 if current is not None and current.generation != row.sending:

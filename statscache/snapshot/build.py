@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -206,7 +207,7 @@ def _since(connection: Connection, before: Snapshot, made: Changes) -> Changes:
     """Return the changes since a snapshot, with removals from the tree in the database."""
     assert made.root is not None
     try:
-        changes = tree.between(lambda name: published.load(connection, name), before.manifest, made.root)
+        changes = tree.between(partial(published.load_all, connection), before.manifest, made.root)
     except Damaged:
         # The content of that snapshot is unknown, so all counts as new.
         return made

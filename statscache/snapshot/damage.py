@@ -98,7 +98,7 @@ def throw_away(connection: Connection, *, resume: bool) -> list[str]:
     objects = [name for name, data in published.every(connection) if data is None]
     snapshots.drop(connection, generations)
     for names in batches(objects, _BATCH):
-        connection.execute(delete(object_).where(among(connection, object_.c.name, names)))
+        connection.execute(delete(object_).where(among(object_.c.name, names)))
     return [*(f"the row of snapshot {number}" for number in generations), *(f"object {name}" for name in objects)]
 
 
@@ -250,7 +250,7 @@ def named(what: Collection[object], most: int = 3) -> str:
 
 def _files(connection: Connection, before: Snapshot) -> Iterator[tuple[str, Entry]]:
     """Yield path and entry of each file of a snapshot, as its manifests have them."""
-    for change in manifest.difference(partial(published.load, connection), [None], before.manifest):
+    for change in manifest.difference(partial(published.load_all, connection), [None], before.manifest):
         if change.is_file and change.entry is not None:
             yield change.path, change.entry
 

@@ -16,8 +16,8 @@ from statscache.store.published import DIGITS, FILES, Entry, shard_of
 LARGEST = 64
 """Entries of a directory, or of a part of one, beyond which it is split."""
 
-Load = Callable[[str], bytes]
-"""Returns the bytes of the object of a name."""
+Load = Callable[[tuple[str, ...]], Mapping[str, bytes]]
+"""Returns the bytes of objects by name."""
 
 _Node = Entry | Mapping[str, Entry] | None
 """One side of a comparison: a manifest, some entries of one, or nothing."""
@@ -67,14 +67,14 @@ def difference(load: Load, olds: Sequence[str | None], new: str) -> Iterator[Cha
     """Yield each file that differs between any of the old trees and the new one, and each manifest that is new.
 
     Paths are those of the site: the name of the subtree (`data`, `site`) is left out. Only parts that differ are read,
-    so the cost follows the change, and a part at a time is in memory.
+    so the cost follows the change. The manifests of all parts of a directory that differ are read at once.
 
     Args:
-        load: Returns the bytes of a manifest.
+        load: Returns the bytes of manifests by name.
         olds: Root manifests of the old trees; None for an empty one.
         new: Root manifest of the new tree.
     """
-    return _Comparison(load).compare("", "", [_root(old) for old in olds], _root(new))
+    return _Comparison(load).compare([_Place("", "", [_root(old) for old in (*olds, new)])])
 
 
 def files(load: Load, root: str) -> dict[str, Entry]:
@@ -82,28 +82,53 @@ def files(load: Load, root: str) -> dict[str, Entry]:
     return {change.path: change.entry for change in difference(load, [None], root) if change.is_file and change.entry}
 
 
+class _Place(NamedTuple):
+    """A directory, or its part with the names whose digests begin with `digits`, in the old trees and the new one."""
+
+    directory: str
+    digits: str
+    sides: Sequence[_Node]
+
+    @property
+    def differs(self) -> bool:
+        return any(old != self.sides[-1] for old in self.sides[:-1])
+
+
 class _Comparison:
     def __init__(self, load: Load) -> None:
         self._load = load
 
-    def compare(self, directory: str, digits: str, olds: Sequence[_Node], new: _Node) -> Iterator[Change]:
-        """Yield the changes of a directory, or of its part with the names whose digests begin with `digits`."""
-        if all(old == new for old in olds):
+    def compare(self, places: Sequence[_Place]) -> Iterator[Change]:
+        """Yield the changes of places."""
+        manifests = self._manifests(places)
+        for place in places:
+            yield from self._place(place, manifests)
+
+    def _manifests(self, places: Iterable[_Place]) -> Mapping[str, bytes]:
+        """Return the manifests of the places that differ."""
+        nodes = (node for place in places if place.differs for node in place.sides)
+        names = (*dict.fromkeys(node.object for node in nodes if isinstance(node, Entry)),)
+        return self._load(names) if names else {}
+
+    def _place(self, place: _Place, manifests: Mapping[str, bytes]) -> Iterator[Change]:
+        if not place.differs:
             return
-        if isinstance(new, Entry):
-            yield Change(directory, new)
-        sides = [self._opened(node) for node in (*olds, new)]
+        directory, digits, nodes = place
+        if isinstance(nodes[-1], Entry):
+            yield Change(directory, nodes[-1])
+        sides = [loads(manifests[node.object]) if isinstance(node, Entry) else node or {} for node in nodes]
         if any(map(_is_split, sides)):
             # Where one is split and another is not, that one's entries are divided in the same way.
-            for digit in "0123456789abcdef":
-                parts = [_part(side, digits, digit) for side in sides]
-                yield from self.compare(directory, digits + digit, parts[:-1], parts[-1])
+            parts = ((digit, [_part(side, digits, digit) for side in sides]) for digit in "0123456789abcdef")
+            yield from self.compare([_Place(directory, digits + digit, of) for digit, of in parts])
         else:
-            yield from self._names(directory, sides[:-1], sides[-1])
+            yield from self._names(directory, sides)
 
-    def _names(self, directory: str, olds: Sequence[Mapping[str, Entry]], new: Mapping[str, Entry]) -> Iterator[Change]:
-        for name in sorted(new.keys() | {name for old in olds for name in old}):
-            before, after = [old.get(name) for old in olds], new.get(name)
+    def _names(self, directory: str, sides: Sequence[Mapping[str, Entry]]) -> Iterator[Change]:
+        entries = {name: [side.get(name) for side in sides] for name in sorted(set[str]().union(*sides))}
+        below = {name: _below(directory, name, of) for name, of in entries.items()}
+        manifests = self._manifests(below.values())
+        for name, (*before, after) in entries.items():
             if all(entry == after for entry in before):
                 continue
             known = any(entry is not None and entry.type in FILES for entry in before)
@@ -111,13 +136,14 @@ class _Comparison:
                 yield Change(f"{directory}{name}", after, known)
             elif known:
                 yield Change(f"{directory}{name}", None, known)
-            trees = [None if entry is None or entry.type in FILES else entry for entry in (*before, after)]
-            if any(trees):
-                is_subtree = any(entry is not None and entry.type == "subtree" for entry in trees)
-                yield from self.compare(directory if is_subtree else f"{directory}{name}/", "", trees[:-1], trees[-1])
+            yield from self._place(below[name], manifests)
 
-    def _opened(self, node: _Node) -> Mapping[str, Entry]:
-        return loads(self._load(node.object)) if isinstance(node, Entry) else node or {}
+
+def _below(directory: str, name: str, entries: Sequence[Entry | None]) -> _Place:
+    """Return what is below a name; nothing on any side where it is the name of a file."""
+    trees = [None if entry is None or entry.type in FILES else entry for entry in entries]
+    is_subtree = any(entry is not None and entry.type == "subtree" for entry in trees)
+    return _Place(directory if is_subtree else f"{directory}{name}/", "", trees)
 
 
 def _root(manifest: str | None) -> Entry | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from statscache import layout
 from statscache.snapshot import manifest
@@ -28,6 +28,20 @@ AT_ONCE = 4_096
 
 _HEX = "0123456789abcdef"
 _BATCH = 1_000
+
+_WHOLE = select(directory_part).where(
+    among(directory_part.c.directory, parameter="places"), directory_part.c.prefix == ""
+)
+_ENTRIES = (
+    select(tree.c.shard, tree.c.name, tree.c.type, tree.c.object, tree.c.size)
+    .where(
+        tree.c.directory == bindparam("place"),
+        tree.c.shard >= bindparam("first"),
+        tree.c.shard < bindparam("end"),
+    )
+    .order_by(tree.c.shard)
+    .limit(AT_ONCE + 1)
+)
 
 _put = Upsert(
     directory_part, lambda table, new: {name: new[name] for name in ("entries", "checksum", "object", "size")}
@@ -76,10 +90,8 @@ class Parts:
         Raises:
             DamagedSnapshot: Rows are not those that were stored.
         """
-        wanted = among(self._connection, directory_part.c.directory, list(directories)), directory_part.c.prefix == ""
-        known = {
-            row.directory: Part(*row[2:]) for row in self._connection.execute(select(directory_part).where(*wanted))
-        }
+        rows = self._connection.execute(_WHOLE, {"places": list(directories)})
+        known = {row.directory: Part(*row[2:]) for row in rows}
         return {place: self._directory(place, changes, known.get(place)) for place, changes in directories.items()}
 
     def flush(self) -> None:
@@ -184,7 +196,7 @@ class Parts:
 
     def _below(self, place: str, prefix: str) -> dict[str, Part]:
         """Return the parts that a part is split into, by their digit."""
-        wanted = among(self._connection, directory_part.c.prefix, [prefix + digit for digit in _HEX])
+        wanted = among(directory_part.c.prefix, [prefix + digit for digit in _HEX])
         rows = self._connection.execute(select(directory_part).where(directory_part.c.directory == place, wanted))
         return {row.prefix[-1]: Part(*row[2:]) for row in rows}
 
@@ -192,13 +204,8 @@ class Parts:
         """Return shard, name and entry of all in a part, in order of shard; one more than `AT_ONCE` at most."""
         bits = 4 * (DIGITS - len(prefix))
         first = int(prefix or "0", 16) << bits
-        query = (
-            select(tree.c.shard, tree.c.name, tree.c.type, tree.c.object, tree.c.size)
-            .where(tree.c.directory == place, tree.c.shard >= first, tree.c.shard < first + (1 << bits))
-            .order_by(tree.c.shard)
-            .limit(AT_ONCE + 1)
-        )
-        return [(shard, name, Entry(*entry)) for shard, name, *entry in self._connection.execute(query)]
+        rows = self._connection.execute(_ENTRIES, {"place": place, "first": first, "end": first + (1 << bits)})
+        return [(shard, name, Entry(*entry)) for shard, name, *entry in rows]
 
 
 def made_of(place: str, rows: Sequence[tuple[int, str, Entry]]) -> dict[str, Part]:

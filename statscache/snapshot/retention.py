@@ -120,7 +120,7 @@ def unnoticed(connection: Connection) -> list[str]:
 
 def delete_everywhere(connection: Connection, objects: Sequence[str]) -> None:
     """Record objects to delete at once from every target; they are pending until no target has them."""
-    connection.execute(delete(unreferenced).where(among(connection, unreferenced.c.object, objects)))
+    connection.execute(delete(unreferenced).where(among(unreferenced.c.object, objects)))
     _add_pending(connection, [(name,) for name in objects])
 
 
@@ -133,17 +133,17 @@ def unmark(connection: Connection) -> None:
 def forget(connection: Connection, objects: Sequence[str]) -> None:
     """Remove what is recorded of objects: they are in no tree, and in no table."""
     for table in unneeded:
-        connection.execute(delete(table).where(among(connection, table.c.object, objects)))
+        connection.execute(delete(table).where(among(table.c.object, objects)))
 
 
 def collect(connection: Connection, garbage: Garbage) -> None:
     """Remove garbage from the database, when every target has removed it."""
     if garbage.objects:
         names = list(garbage.objects)
-        connection.execute(delete(object_).where(among(connection, object_.c.name, names)))
+        connection.execute(delete(object_).where(among(object_.c.name, names)))
         forget(connection, names)
     if garbage.generations:
-        gone = among(connection, snapshot.c.generation, list(garbage.generations))
+        gone = among(snapshot.c.generation, list(garbage.generations))
         connection.execute(delete(snapshot).where(gone))
 
 

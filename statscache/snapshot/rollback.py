@@ -1,6 +1,7 @@
 """Rollback: make an older snapshot current, as a new generation, until publishing is resumed."""
 
 import time
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -37,12 +38,10 @@ def rollback(connection: Connection, identity: str, *, generation: int = 0) -> S
             return current
         raise UnknownSnapshot(f"snapshot {old.id[:12]} is current already")
 
-    def load(name: str) -> bytes:
-        return published.load(connection, name)
-
+    load = partial(published.load_all, connection)
     for batch in batches(manifest.difference(load, [current.manifest], old.manifest), _AT_ONCE):
         # A damaged object of an older snapshot could not be rendered again.
-        published.load_all(connection, {change.entry.object for change in batch if change.entry is not None})
+        load({change.entry.object for change in batch if change.entry is not None})
     changes = tree.between(load, current.manifest, old.manifest)
     now = int(time.time())
     new = old._replace(

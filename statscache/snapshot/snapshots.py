@@ -21,7 +21,7 @@ def current(connection: Connection) -> Snapshot | None:
 
 def get_many(connection: Connection, generations: Collection[int]) -> list[Snapshot]:
     """Return the snapshots of these generations, newest first."""
-    wanted = among(connection, snapshot.c.generation, list(generations))
+    wanted = among(snapshot.c.generation, list(generations))
     return [
         loaded(row._mapping)
         for row in connection.execute(select(snapshot).where(wanted).order_by(snapshot.c.generation.desc()))
@@ -94,7 +94,7 @@ def may_hold(row: Row[Any]) -> bool:
 
 def drop(connection: Connection, generations: Collection[int]) -> None:
     """Forget snapshots."""
-    connection.execute(delete(snapshot).where(among(connection, snapshot.c.generation, list(generations))))
+    connection.execute(delete(snapshot).where(among(snapshot.c.generation, list(generations))))
 
 
 def _summary(of: Snapshot) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The summary of a snapshot: what is said of it besides its tree, and what the next render takes from it."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -89,6 +90,10 @@ def _slow_summary(
 
 def _entries(connection: Connection, result: RenderResult, before: Snapshot | None) -> list[dict[str, Any]]:
     """Return what the index says of each plugin."""
+    known = [entry for entry in (before.summary["plugins"] if before else []) if entry["name"] in result.unloadable]
+    documents = _documents(
+        connection, [*(rendered.info.name for rendered in result.plugins), *(entry["name"] for entry in known)]
+    )
     entries = [
         {
             **rendered.info.to_dict(),
@@ -97,29 +102,35 @@ def _entries(connection: Connection, result: RenderResult, before: Snapshot | No
             "since": rendered.known.since,
             "gaps": rendered.known.days,
             "complete_from": rendered.row.complete_from,
-            "documents": _documents(connection, rendered.info.name),
+            "documents": documents[rendered.info.name],
         }
         for rendered in result.plugins
     ]
-    known = before.summary["plugins"] if before else []
-    entries += [
-        {**entry, "state": "failed", "documents": _documents(connection, entry["name"])}
-        for entry in known
-        if entry["name"] in result.unloadable
-    ]
+    entries += [{**entry, "state": "failed", "documents": documents[entry["name"]]} for entry in known]
     return sorted(entries, key=lambda entry: str(entry["name"]))
 
 
-def _documents(connection: Connection, name: str) -> list[dict[str, Any]]:
-    root = layout.plugin_root(name)
-    entries = published.entries(connection, root, None, "data") | published.entries(connection, root, None, "site")
-    for path, entry in published.entries(connection, layout.all_series(name), None, "data").items():
-        if entry.type == "tree":
-            # All rows are read, so that they are checked.
-            series = published.entries(connection, path, None, "data")
-            entries |= {each: series[each] for each in [f"{path}/index.json"] if each in series}
-    return [
-        {"path": path, "object": entry.object, "size": entry.size}
-        for path, entry in sorted(entries.items())
-        if entry.type == "file"
-    ]
+def _documents(connection: Connection, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the fixed documents, plots and indexes of series of each plugin."""
+    roots = {name: layout.plugin_root(name) for name in names}
+    of_series = {name: layout.all_series(name) for name in names}
+    tops = [("data", root) for root in (*roots.values(), *of_series.values())]
+    found = published.directories(connection, [*tops, *(("site", root) for root in roots.values())])
+    below = {
+        name: [path for path, entry in found["data", root].items() if entry.type == "tree"]
+        for name, root in of_series.items()
+    }
+    # All rows are read, so that they are checked.
+    series = published.directories(connection, [("data", path) for paths in below.values() for path in paths])
+    indexes = {
+        name: {index: of[index] for path in paths if (index := f"{path}/index.json") in (of := series["data", path])}
+        for name, paths in below.items()
+    }
+    return {
+        name: [
+            {"path": path, "object": entry.object, "size": entry.size}
+            for path, entry in sorted((found["data", root] | found["site", root] | indexes[name]).items())
+            if entry.type == "file"
+        ]
+        for name, root in roots.items()
+    }

@@ -28,6 +28,7 @@ _put_entries = Upsert(tree, lambda table, new: {name: new[name] for name in ("ty
 _delete_entries = delete(tree).where(
     tree.c.directory == bindparam("place"), tree.c.shard == bindparam("at"), tree.c.name == bindparam("called")
 )
+_need = [delete(table).where(among(table.c.object, parameter="objects")) for table in unneeded]
 
 
 @dataclass(slots=True)
@@ -193,9 +194,8 @@ class _Update:
         published.store(self._connection, self._manifests)
         # Many parts are made again as they were, and a manifest of the past may have come back.
         self.changes.dropped.difference_update(self._manifests)
-        for table in unneeded:
-            again = among(self._connection, table.c.object, list(self._manifests))
-            self._connection.execute(delete(table).where(again))
+        for statement in _need:
+            self._connection.execute(statement, {"objects": list(self._manifests)})
         self._manifests.clear()
 
 

@@ -25,17 +25,23 @@ from sqlalchemy import (
     Column,
     Connection,
     CursorResult,
+    Dialect,
     LargeBinary,
     Table,
     Text,
-    any_,
+    TypeDecorator,
     bindparam,
     func,
     literal_column,
     select,
     text,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.types import TypeEngine
 
 Merge = Callable[[Table, Any], Mapping[str, Any]]
 
@@ -200,11 +206,52 @@ def batches(items: Iterable[_T], number: int) -> Iterator[list[_T]]:
         yield batch
 
 
-def among(
-    connection: Connection, column: Column[Any], values: Sequence[Any], parameter: str = "among"
-) -> ColumnElement[bool]:
-    """Return the condition that an integer or text column is among any number of values, as one parameter."""
-    if connection.dialect.name == "postgresql":
-        return column == any_(bindparam(parameter, list(values), ARRAY(column.type)))
-    each = func.json_each(bindparam(parameter, orjson.dumps(list(values)).decode(), Text)).table_valued("value")
-    return column.in_(select(each.c.value))
+def among(column: Column[Any], values: Iterable[Any] | None = None, parameter: str = "among") -> ColumnElement[bool]:
+    """Return the condition that an integer or text column is among any number of values, as one parameter.
+
+    Args:
+        column: The column.
+        values: The values; None if they are given when the statement is executed.
+        parameter: Name of the parameter.
+    """
+    of = _Values(column.type)
+    return _Among(column, bindparam(parameter, type_=of) if values is None else bindparam(parameter, [*values], of))
+
+
+class _Values(TypeDecorator[list[Any]]):
+    """Values as one parameter: an array for PostgreSQL, JSON for SQLite."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, of: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.of = of
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return ARRAY(self.of) if dialect.name == "postgresql" else Text()
+
+    def process_bind_param(self, value: Iterable[Any] | None, dialect: Dialect) -> Any:
+        values = list(value or ())
+        return values if dialect.name == "postgresql" else orjson.dumps(values).decode()
+
+
+class _Among(FunctionElement[bool]):
+    inherit_cache = True
+    type = Boolean()
+
+    def self_group(self, against: OperatorType | None = None) -> "_Among":
+        # Else SQLAlchemy appends "= 1" for SQLite, which then looks through all rows instead of its index.
+        return self
+
+
+@compiles(_Among)
+def _in_json(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"
+
+
+@compiles(_Among, "postgresql")
+def _in_array(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} = ANY ({values})"

@@ -25,7 +25,7 @@ def add(connection: Connection, messages: Iterable[tuple[int, int]]) -> int:
         by_day.setdefault(day, set()).add(digest)
     new = []
     for day, digests in by_day.items():
-        same = foreign_message.c.day == day, among(connection, foreign_message.c.digest, list(digests))
+        same = foreign_message.c.day == day, among(foreign_message.c.digest, list(digests))
         known = connection.scalars(select(foreign_message.c.digest).where(*same))
         new += [(day, digest) for digest in sorted(digests.difference(known))]
     if new:

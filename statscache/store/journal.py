@@ -147,7 +147,7 @@ def find(connection: Connection, wanted: Identities) -> dict[int, list[Identity]
     for day in np.unique(wanted.days).tolist():
         digests = wanted.digests[wanted.days == day].tolist()
         near = message_id.c.day.in_((day - 1, day, day + 1))
-        query = select(message_id).where(near, among(connection, message_id.c.digest, digests))
+        query = select(message_id).where(near, among(message_id.c.digest, digests))
         for identity in connection.execute(query):
             found.setdefault(identity.digest, set()).add(tuple(identity))
     return {digest: sorted(same) for digest, same in found.items()}

@@ -5,9 +5,9 @@ numpy is imported where keys are read: it takes a tenth of a second of a command
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, update
 
 from statscache.exceptions import DamagedStatistics
 from statscache.pace import Pace
@@ -39,6 +39,14 @@ _MOVED = (
 _MOST_ROWS_OF_KEYS = 16
 """Rows of changed keys of one plugin, before they become one."""
 
+_of_plugin: BindParameter[int] = bindparam("of")
+_save = update(plugin).where(plugin.c.id == _of_plugin).values({name: bindparam(f"new_{name}") for name in _MOVED})
+_marks = select(dirty).where(dirty.c.plugin == _of_plugin).order_by(*dirty.primary_key)
+_marks_of_keys = select(dirty_keys).where(dirty_keys.c.plugin == _of_plugin)
+_clear = [
+    delete(table).where(table.c.plugin == _of_plugin, table.c.revision <= bindparam("served"))
+    for table in (dirty, dirty_keys)
+]
 _mark = Upsert(dirty, lambda table, new: {"revision": new.revision})
 
 
@@ -217,10 +225,8 @@ def save(connection: Connection, rows: Sequence[Position]) -> None:
     for row in rows:
         if row.is_sound:
             row.checksum = row.sum()
-    new: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _MOVED}
-    statement = update(plugin).where(plugin.c.id == bindparam("row")).values(new)
-    values = [{"row": row.id, **{f"new_{name}": getattr(row, name) for name in _MOVED}} for row in rows]
-    connection.execute(statement, values)
+    values = [{"of": row.id, **{f"new_{name}": getattr(row, name) for name in _MOVED}} for row in rows]
+    connection.execute(_save, values)
 
 
 def miss(connection: Connection, position: int) -> None:
@@ -297,8 +303,7 @@ def mark(connection: Connection, row: Position, documents: Iterable[tuple[str, i
 
 def marked(connection: Connection, row: Position) -> list[Mark]:
     """Return the dirty documents of a plugin, all but those of keys; if a mark has decayed, all of them."""
-    query = select(dirty).where(dirty.c.plugin == row.id).order_by(*dirty.primary_key)
-    rows = connection.execute(query).all()
+    rows = connection.execute(_marks, {"of": row.id}).all()
     if any(each.checksum != of_bytes(row.id, each.document.encode(), each.number) for each in rows):
         return [Mark(EVERYTHING, 0, row.revision)]
     return [Mark(*each[1:4]) for each in rows]
@@ -312,7 +317,7 @@ def marked_keys(connection: Connection, row: Position) -> "Keys":
     """
     from statscache.store import changed_keys
 
-    rows = connection.execute(select(dirty_keys).where(dirty_keys.c.plugin == row.id)).all()
+    rows = connection.execute(_marks_of_keys, {"of": row.id}).all()
     if any(each.checksum != of_bytes(each.data) for each in rows):
         raise DamagedStatistics(f"which keys of {row.name} changed is damaged in the database")
     return changed_keys.unpack([each.data for each in rows])
@@ -331,8 +336,8 @@ def damaged_mark(connection: Connection) -> int | None:
 
 def clear_marks(connection: Connection, row: Position) -> None:
     """Remove the marks that a render of all documents at `row.revision` has served; later ones stay."""
-    for table in (dirty, dirty_keys):
-        connection.execute(delete(table).where(table.c.plugin == row.id, table.c.revision <= row.revision))
+    for statement in _clear:
+        connection.execute(statement, {"of": row.id, "served": row.revision})
 
 
 def pending(connection: Connection) -> dict[int, int]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 import zstandard
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, select
 
 from statscache import canonical, layout
 from statscache.exceptions import DamagedObject, DamagedSnapshot
@@ -28,6 +28,28 @@ BUDGETS = {"latest": 100_000, "series": 1_000_000}
 """Bytes that a document of each kind may have, for those who fetch it often."""
 
 _insert_objects = Upsert(object_)
+
+_place: BindParameter[str] = bindparam("place")
+_OBJECT = select(object_.c.size, object_.c.data).where(object_.c.name == bindparam("name"))
+_OBJECTS = select(object_.c.name, object_.c.size, object_.c.data).where(among(object_.c.name, parameter="names"))
+_KNOWN = select(object_.c.name).where(among(object_.c.name, parameter="names"))
+_DIRECTORY = select(tree).where(tree.c.directory == _place).order_by(tree.c.name)
+_DIRECTORIES = select(tree).where(among(tree.c.directory, parameter="places"))
+_CHECKSUMS = select(directory_part.c.directory, directory_part.c.checksum).where(
+    among(directory_part.c.directory, parameter="places"), directory_part.c.prefix == ""
+)
+_CHECKSUM = select(directory_part.c.checksum).where(directory_part.c.directory == _place, directory_part.c.prefix == "")
+_COUNT = select(func.count()).where(tree.c.directory == _place, tree.c.type.in_(FILES))
+# All that begins so, by code point, and in the index: "0" is the character after "/".
+_BELOW = (
+    select(tree.c.directory, tree.c.name)
+    .where(
+        tree.c.type.in_(FILES),
+        (tree.c.directory == _place)
+        | (tree.c.directory > bindparam("deeper")) & (tree.c.directory < bindparam("deeper_end")),
+    )
+    .execution_options(yield_per=1_000)
+)
 
 
 class Entry(NamedTuple):
@@ -56,7 +78,7 @@ def shard_of(name: str) -> int:
 
 def store(connection: Connection, objects: Mapping[str, bytes]) -> list[str]:
     """Store objects by name, and return the names of those that were not there already."""
-    there = set(connection.scalars(select(object_.c.name).where(among(connection, object_.c.name, list(objects)))))
+    there = set(connection.scalars(_KNOWN, {"names": list(objects)}))
     compressor = zstandard.ZstdCompressor()
     new = {name: data for name, data in objects.items() if name not in there}
     _insert_objects(connection, [(name, len(data), compressor.compress(data)) for name, data in new.items()])
@@ -80,8 +102,7 @@ def load(connection: Connection, name: str) -> bytes:
     Raises:
         DamagedObject: There is no object of that name, or its bytes differ.
     """
-    row = connection.execute(select(object_.c.size, object_.c.data).where(object_.c.name == name)).one_or_none()
-    return _opened(name, row)
+    return _opened(name, connection.execute(_OBJECT, {"name": name}).one_or_none())
 
 
 def load_all(connection: Connection, names: Collection[str]) -> dict[str, bytes]:
@@ -90,8 +111,7 @@ def load_all(connection: Connection, names: Collection[str]) -> dict[str, bytes]
     Raises:
         DamagedObject: There is no object of one of the names, or its bytes differ.
     """
-    wanted = among(connection, object_.c.name, list(names))
-    rows = connection.execute(select(object_.c.name, object_.c.size, object_.c.data).where(wanted))
+    rows = connection.execute(_OBJECTS, {"names": list(names)})
     found = {name: (size, data) for name, size, data in rows}
     return {name: _opened(name, found.get(name)) for name in names}
 
@@ -124,8 +144,7 @@ def _opened(name: str, row: Any) -> bytes:
 
 def unknown(connection: Connection, names: Collection[str]) -> set[str]:
     """Return those names of objects that are not in the database."""
-    wanted = among(connection, object_.c.name, list(names))
-    return set(names).difference(connection.scalars(select(object_.c.name).where(wanted)))
+    return set(names).difference(connection.scalars(_KNOWN, {"names": list(names)}))
 
 
 def entries(connection: Connection, directory: str, names: Iterable[str] | None, part: str) -> dict[str, Entry]:
@@ -135,17 +154,38 @@ def entries(connection: Connection, directory: str, names: Iterable[str] | None,
         DamagedSnapshot: All entries are asked for, and they are not those that were stored.
     """
     place = location(part, directory)
-    query = select(tree).where(tree.c.directory == place)
+    query = _DIRECTORY
     wanted = None if names is None else set(names)
     if wanted is not None:
         # With a second condition on the names, the database would look up every shard with every name.
-        query = query.where(among(connection, tree.c.shard, sorted(map(shard_of, wanted))))
+        query = query.where(among(tree.c.shard, sorted(map(shard_of, wanted))))
     prefix = f"{directory}/" if directory else ""
-    rows = connection.execute(query.order_by(tree.c.name)).all()
+    rows = connection.execute(query, {"place": place}).all()
     found = {row.name: Entry(row.type, row.object, row.size) for row in rows if wanted is None or row.name in wanted}
     if wanted is None:
         check(connection, place, (checksum(place, row.shard, row.name, found[row.name]) for row in rows))
     return {prefix + name: entry for name, entry in found.items()}
+
+
+def directories(connection: Connection, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Entry]]:
+    """Return all entries of directories by path, given and returned by subtree and directory.
+
+    Raises:
+        DamagedSnapshot: They are not those that were stored.
+    """
+    places = {location(part, directory): (part, directory) for part, directory in wanted}
+    found: dict[str, dict[str, Entry]] = {place: {} for place in places}
+    checksums: dict[str, list[int]] = {place: [] for place in places}
+    for row in connection.execute(_DIRECTORIES, {"places": [*places]}):
+        entry = Entry(row.type, row.object, row.size)
+        found[row.directory][f"{places[row.directory][1]}/{row.name}"] = entry
+        checksums[row.directory].append(checksum(row.directory, row.shard, row.name, entry))
+    rows = connection.execute(_CHECKSUMS, {"places": [*places]})
+    stored = {row.directory: row.checksum for row in rows}
+    for place in places:
+        if stored.get(place, 0) != total(checksums[place]):
+            raise differs(place)
+    return {places[place]: entries for place, entries in found.items()}
 
 
 def check(connection: Connection, place: str, rows: Iterable[int]) -> None:
@@ -154,8 +194,7 @@ def check(connection: Connection, place: str, rows: Iterable[int]) -> None:
     Raises:
         DamagedSnapshot: They are not those that were stored.
     """
-    whole = directory_part.c.directory == place, directory_part.c.prefix == ""
-    stored = connection.scalar(select(directory_part.c.checksum).where(*whole)) or 0
+    stored = connection.scalar(_CHECKSUM, {"place": place}) or 0
     if stored != total(rows):
         raise differs(place)
 
@@ -187,8 +226,7 @@ def lookup(connection: Connection, files: Iterable[tuple[str, str]]) -> dict[tup
 
 def count(connection: Connection, directory: str, part: str) -> int:
     """Return the number of files in a directory of one subtree."""
-    here = tree.c.directory == location(part, directory), tree.c.type.in_(FILES)
-    return connection.scalar(select(func.count()).where(*here)) or 0
+    return connection.scalar(_COUNT, {"place": location(part, directory)}) or 0
 
 
 def below(connection: Connection, directory: str, part: str, objects: Collection[str] | None = None) -> Iterator[str]:
@@ -197,12 +235,10 @@ def below(connection: Connection, directory: str, part: str, objects: Collection
     The tree may not change meanwhile.
     """
     here = location(part, directory)
-    # All that begins so, by code point, and in the index: "0" is the character after "/".
-    deeper = (tree.c.directory > f"{here}/") & (tree.c.directory < f"{here}0")
-    query = select(tree.c.directory, tree.c.name).where(tree.c.type.in_(FILES), (tree.c.directory == here) | deeper)
+    query = _BELOW
     if objects is not None:
-        query = query.where(among(connection, tree.c.object, list(objects)))
-    for row in connection.execute(query.execution_options(yield_per=1_000)):
+        query = query.where(among(tree.c.object, list(objects)))
+    for row in connection.execute(query, {"place": here, "deeper": f"{here}/", "deeper_end": f"{here}0"}):
         yield f"{row.directory.partition('/')[2]}/{row.name}"
 
 
@@ -211,10 +247,10 @@ def oversize(connection: Connection, plugins: Iterable[str]) -> list[dict[str, s
     names = list(plugins)
     roots = [location("data", layout.plugin_root(name)) for name in names]
     series = [location("data", layout.all_series(name)) for name in names]
-    resolutions = select(tree.c.directory, tree.c.name).where(among(connection, tree.c.directory, series))
+    resolutions = select(tree.c.directory, tree.c.name).where(among(tree.c.directory, series))
     periods = [f"{row.directory}/{row.name}" for row in connection.execute(resolutions)]
     documents = select(tree.c.directory, tree.c.name, tree.c.size).where(
-        among(connection, tree.c.directory, roots + periods), tree.c.type == "file", tree.c.size > min(BUDGETS.values())
+        among(tree.c.directory, roots + periods), tree.c.type == "file", tree.c.size > min(BUDGETS.values())
     )
     found: list[dict[str, str | int]] = []
     for directory, name, size in connection.execute(documents):

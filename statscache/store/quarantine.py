@@ -107,7 +107,7 @@ def drop(connection: Connection, ids: tuple[int, ...]) -> int:
 
 def drop_messages(connection: Connection, places: Sequence[int]) -> None:
     """Delete the messages of the journal at these positions from quarantine, for all plugins."""
-    connection.execute(delete(quarantine).where(among(connection, quarantine.c.position, places)))
+    connection.execute(delete(quarantine).where(among(quarantine.c.position, places)))
 
 
 def drop_plugin(connection: Connection, plugin: str) -> None:

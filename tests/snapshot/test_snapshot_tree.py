@@ -54,7 +54,7 @@ def apply(database: Database, files: Files, removed: list[str]) -> tree.Changes:
 def difference(database: Database, olds: Sequence[str | None], new: str) -> tuple[Files, set[str], set[str]]:
     """Return the files that differ, the paths that are gone, and the names of the manifests; none is reported twice."""
     with database.reading() as connection:
-        found = [*manifest.difference(partial(published.load, connection), olds, new)]
+        found = [*manifest.difference(partial(published.load_all, connection), olds, new)]
     files = [change for change in found if change.is_file]
     assert len({change.path for change in files}) == len(files)
     return (
@@ -62,6 +62,24 @@ def difference(database: Database, olds: Sequence[str | None], new: str) -> tupl
         {change.path for change in files if change.entry is None},
         {change.entry.object for change in found if change.entry and not change.is_file},
     )
+
+
+def test_manifests_of_a_directory_are_read_at_once(database: Database) -> None:
+    """A comparison asks once for all manifests below a directory, or below a part of one, that differ."""
+    made = apply(database, {f"v1/plugins/a/by/{number}.json": entry(number) for number in range(2_000)}, [])
+    assert made.root is not None
+    asked = []
+
+    def load(names: tuple[str, ...]) -> dict[str, bytes]:
+        asked.append(names)
+        return published.load_all(connection, names)
+
+    with database.reading() as connection:
+        assert len(manifest.files(load, made.root)) == 2_000
+    names = [name for each in asked for name in each]
+    assert len(names) == len({*names}) > 250
+    # The root, its subtree, the five directories, and the sixteen parts of the last.
+    assert len(asked) <= 1 + 1 + 5 + 1 + 16
 
 
 def part_rows(database: Database) -> list[tuple[Any, ...]]:

@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +127,8 @@ def test_parts_of_parts_that_stay_are_no_garbage(database_url: str, monkeypatch:
         changed = tree.apply(connection, [("v1/plugins/a/by/7.json", Entry("file", "new.json", 1))])
         assert changed.root is not None
 
-        def load(name: str) -> bytes:
-            return published.load(connection, name)
-
         def manifests(old: str | None, new: str) -> set[str]:
-            found = manifest.difference(load, [old], new)
+            found = manifest.difference(partial(published.load_all, connection), [old], new)
             return {change.entry.object for change in found if change.entry and not change.is_file}
 
         used = manifests(None, changed.root)

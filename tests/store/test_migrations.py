@@ -3,24 +3,43 @@
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from conftest import Databases
 from statscache.exceptions import ConfigurationError, SchemaError
 from statscache.kinds import tables  # noqa: F401 - declares them on the metadata
-from statscache.store import Database, journal, plain, schema, state
+from statscache.store import Database, journal, migrations, plain, schema, state
 from statscache.store.revision import REVISION
 
 
 def test_the_migrations_make_the_schema_of_the_code(database_url: str) -> None:
     """Alembic finds no difference between a migrated database and the tables of the code."""
     database = Database(database_url)
-    database.prepare()
+    # Not by `recorded_schema`.
+    migrations.upgrade(database.engine)
     with database.reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, schema.metadata) == []
         assert journal.head(connection) == journal.Head(0, None)
     assert database.revision() == REVISION
     database.close()
+
+
+def test_each_database_has_the_schema_and_is_an_installation_of_its_own(databases: Databases) -> None:
+    """What tests make of recorded statements is what alembic makes, and ids and keys are random."""
+    urls = [databases.create() for _ in range(3)]
+    seen = set()
+    for url in urls:
+        database = Database(url)
+        database.prepare()
+        with database.reading() as connection:
+            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            assert compare_metadata(context, schema.metadata) == []
+            seen |= {*connection.execute(select(schema.journal.c.installation, schema.journal.c.identity_key)).one()}
+        assert database.revision() == REVISION
+        database.close()
+        databases.drop(url)
+    assert len(seen) == 2 * len(urls)
 
 
 def test_preparing_twice_changes_nothing(database_url: str) -> None:

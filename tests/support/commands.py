@@ -58,11 +58,16 @@ class Home:
         return done
 
     def start_and_wait(self, *arguments: str | bytes | Path, timeout: float = PATIENCE, **options: Any) -> Result:
-        """Run a command in a new interpreter."""
+        """Run a command in a new interpreter.
+
+        Where files may grow no further, it writes no bytecode: the interpreter takes what was cut off for whole, and no
+        later one could import it.
+        """
+        limited = {"PYTHONDONTWRITEBYTECODE": "1"} if "preexec_fn" in options else {}
         done: Result = subprocess.run(
             [sys.executable, "-m", "statscache", *arguments],
             cwd=self.directory,
-            env=self.environment,
+            env={**self.environment, **limited},
             capture_output=True,
             text=True,
             check=False,

@@ -221,6 +221,7 @@ def _warm_up() -> None:
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
     importlib.import_module("disk_sync").switch_off()
+    importlib.import_module("recorded_schema").replay()
     with tempfile.TemporaryDirectory() as directory:
         _publish_once(Path(directory))
     assert "twisted.internet.reactor" not in sys.modules, "a reactor cannot be forked"

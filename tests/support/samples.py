@@ -276,8 +276,10 @@ class Site:
         with self.database.reading() as connection:
             current = snapshots.current(connection)
             assert current is not None
-            loaded = partial(published.load, connection)
-            return {path: loaded(entry.object) for path, entry in manifest.files(loaded, current.manifest).items()}
+            load = partial(published.load_all, connection)
+            files = manifest.files(load, current.manifest)
+            data = load({entry.object for entry in files.values()})
+            return {path: data[entry.object] for path, entry in files.items()}
 
     @property
     def database(self) -> Database:
