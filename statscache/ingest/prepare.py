@@ -116,6 +116,23 @@ class _Route(NamedTuple):
     wanting: tuple[Plugin, ...]
 
 
+@contextmanager
+def gc_paused() -> Iterator[None]:
+    """Keep Python's cyclic garbage collector from running in this context.
+
+    It would visit all objects of a batch again and again, up to a tenth of the whole cost, and find nothing: messages,
+    records and yields are trees, which are freed when the last reference to them goes.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 class Preparer:
     """Turns deliveries into batches.
 
@@ -167,12 +184,13 @@ class Preparer:
             self._suspended = suspended
             self._routes.clear()
 
+    @gc_paused()
     def prepare(self, delivery: Delivery) -> Batch:
         """Parse the lines of a delivery, and let every plugin observe the acceptable messages."""
         draft = _Draft(malformed=list(delivery.oversize))
         observers = {plugin: Observer(plugin) for plugin in self._one_by_one if plugin.name not in self._suspended}
         latest = int(time.time()) + TOLERANCE
-        with gc_paused(), self._watch.observing():
+        with self._watch.observing():
             lines = iter(delivery.lines)
             while part := [*islice(lines, SLICE)]:
                 self._parse(draft, observers, part, latest)
@@ -275,20 +293,3 @@ class Preparer:
         route = _Route(not ours or category == OWN_CATEGORY, wanting)
         self._routes[topic] = route
         return route
-
-
-@contextmanager
-def gc_paused() -> Iterator[None]:
-    """Keep Python's cyclic garbage collector from running in this context.
-
-    It would visit all objects of a batch again and again, up to a tenth of the whole cost, and find nothing: messages,
-    records and yields are trees, which are freed when the last reference to them goes.
-    """
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
