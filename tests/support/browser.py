@@ -30,6 +30,10 @@ expect.set_options(timeout=30_000)
 
 WIDTHS = (360, 768, 1440)
 SCHEMES = ("light", "dark")
+_TOO_WIDE = """() => [document.documentElement, ...document.querySelectorAll("body :not(pre)")]
+  .filter((part) => part.localName === "html" || getComputedStyle(part).overflowX === "auto")
+  .filter((part) => part.scrollWidth > part.clientWidth)
+  .map((part) => `${part.localName} "${part.className}" is ${part.scrollWidth - part.clientWidth} px`)"""
 _FLAGS = [
     "--disable-gpu",
     "--disable-quic",
@@ -133,14 +137,15 @@ class Visit:
         expect(self.page.locator("[aria-busy=true]")).to_have_count(0)
 
     def look(self, width: int, scheme: Any) -> None:
-        """Look at the page at a width and in a colour scheme; what overflows is a problem."""
+        """Look at the page at a width and in a colour scheme; what has to be scrolled sideways is a problem.
+
+        Code and a year's calendar may scroll.
+        """
         self.page.set_viewport_size({"width": width, "height": 900})
         self.page.emulate_media(color_scheme=scheme)
         # Listeners for the colour scheme are called with the next frame.
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        overflow = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        if overflow > 0:
-            self.problems.append(f"at {width} px, the page is {overflow} px too wide")
+        self.problems += [f"at {width} px, {part} too wide: {self.page.url}" for part in self.page.evaluate(_TOO_WIDE)]
 
     def tour(self) -> None:
         """Look at the page at every width in both schemes; axe does on a phone in the light, on a desk in the dark."""
