@@ -1,5 +1,6 @@
 """One way to open the database, and two ways to use it: `reading` a snapshot and `writing` a transaction."""
 
+import logging
 import os
 import sqlite3
 import stat
@@ -21,7 +22,7 @@ _PRAGMAS = (
     "journal_mode = WAL",
     # An acknowledged message must survive a power failure, so each commit reaches the disk.
     "synchronous = FULL",
-    # What is forgotten leaves no trace in free pages.
+    # What is forgotten leaves no trace in free pages. `rewrite` removes what is left in others.
     "secure_delete = ON",
     "cache_size = -16384",
     # Bytes, of all connections of the process together: a service has one for each thread, and a full cache of each
@@ -37,6 +38,8 @@ _STREAMS = "statscache_streams"
 """Where a connection keeps the server's cursors of its transaction: a list, and another for each savepoint in it."""
 
 _OTHERS = stat.S_IRWXO
+
+_log = logging.getLogger(__name__)
 
 
 class Database:
@@ -161,12 +164,30 @@ class Database:
             revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
             return revision
 
+    def rewrite(self) -> bool:
+        """Write all pages anew; return whether that was possible.
+
+        An SQLite database takes three times its room meanwhile.
+        SQLite overwrites rows that are deleted, but not the copies that it left in the unused part of a page when it
+        moved rows to another page. The reason why it was not possible is logged: a full disk, or others who write.
+        """
+        if not self.is_sqlite:
+            return True
+        with self.engine.connect() as connection:
+            # Not in the transaction that SQLAlchemy would begin.
+            cursor = connection.connection.cursor()
+            try:
+                cursor.execute("VACUUM")
+            except sqlite3.OperationalError as error:
+                _log.error("the database cannot be written anew: %s", error)
+                return False
+        return True
+
     def wipe(self) -> bool:
         """Erase deleted rows from the database's files; return whether that was possible.
 
-        SQLite overwrites what is deleted, but its write-ahead log has the pages as they were until it is cut off, which
-        must wait for those who read. PostgreSQL keeps dead rows until its vacuum reuses
-        their room.
+        SQLite's write-ahead log has the pages as they were until it is cut off, which must wait for those who read.
+        PostgreSQL keeps dead rows until its vacuum reuses their room.
         """
         if not self.is_sqlite:
             return True

@@ -1,7 +1,9 @@
 """Looking after the database: what must hold is checked, and what was copied, or saved and restored, publishes on."""
 
 import os
+import random
 import shutil
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -411,3 +413,41 @@ def test_batches_that_change_the_same_pages_copy_them_once(tmp_path: Path) -> No
     assert (tmp_path / "x.db-wal").stat().st_size > 3 * size
     opened.close()
     assert (tmp_path / "x.db").stat().st_mtime_ns > written
+
+
+def test_what_is_deleted_leaves_no_copy_in_the_file(tmp_path: Path) -> None:
+    """SQLite moves rows between pages as they grow full, and leaves a copy behind; written anew, there is none."""
+    path = tmp_path / "moved.db"
+    store = Database(f"sqlite:///{path}")
+    chance = random.Random(0)
+    names = [f"{number:05}" for number in range(400)]
+    chance.shuffle(names)
+    with store.writing() as connection:
+        connection.exec_driver_sql("CREATE TABLE moved (name TEXT PRIMARY KEY, data BLOB) WITHOUT ROWID")
+        rows = [(name, f"of {name}".encode() * chance.randrange(1, 40)) for name in names]
+        connection.exec_driver_sql("INSERT INTO moved VALUES (?, ?)", rows)
+    with store.writing() as connection:
+        deleted = [(name,) for name in names if int(name) % 3]
+        connection.exec_driver_sql("DELETE FROM moved WHERE name = ?", deleted)
+    assert store.rewrite()
+    assert store.wipe()
+    store.close()
+    content = path.read_bytes()
+    assert all((f"of {name}".encode() in content) == (int(name) % 3 == 0) for name in names)
+
+
+def test_a_database_that_cannot_be_written_anew_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody else writes, for longer than is waited for."""
+    store = Database(f"sqlite:///{tmp_path / 'busy.db'}")
+    with store.writing() as connection:
+        connection.exec_driver_sql("CREATE TABLE one (name TEXT)")
+    with store.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    other = sqlite3.connect(tmp_path / "busy.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert not store.rewrite()
+    assert "the database cannot be written anew: database is locked" in caplog.text
+    other.execute("ROLLBACK")
+    assert store.rewrite()
+    other.close()
+    store.close()
