@@ -125,11 +125,9 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
     configured = {target.place for target in installation.config.publish.targets}
     with database.reading() as connection:
         done.unreachable = [str(place) for place in places.lost(connection, configured)]
-    tell("writing the database anew", 1, 1)
+    tell("rewriting the database", 1, 1)
     if not database.rewrite():
-        done.owed.append(
-            "the database could not be written anew, and may hold deleted rows: run the same command again"
-        )
+        done.owed.append("the database could not be rewritten, and may hold deleted rows: run the same command again")
     if not _wiped(installation):
         done.owed.append("the write-ahead log is in use, and keeps deleted rows: run the same command again")
     return done

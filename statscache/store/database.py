@@ -165,7 +165,7 @@ class Database:
             return revision
 
     def rewrite(self) -> bool:
-        """Write all pages anew; return whether that was possible.
+        """Rewrite all pages; return whether that was possible.
 
         An SQLite database takes three times its room meanwhile.
         SQLite overwrites rows that are deleted, but not the copies that it left in the unused part of a page when it
@@ -179,7 +179,7 @@ class Database:
             try:
                 cursor.execute("VACUUM")
             except sqlite3.OperationalError as error:
-                _log.error("the database cannot be written anew: %s", error)
+                _log.error("the database cannot be rewritten: %s", error)
                 return False
         return True
 

@@ -416,7 +416,7 @@ def test_batches_that_change_the_same_pages_copy_them_once(tmp_path: Path) -> No
 
 
 def test_what_is_deleted_leaves_no_copy_in_the_file(tmp_path: Path) -> None:
-    """SQLite moves rows between pages as they grow full, and leaves a copy behind; written anew, there is none."""
+    """SQLite moves rows between pages as they grow full, and leaves a copy behind; when it is rewritten, there is none."""
     path = tmp_path / "moved.db"
     store = Database(f"sqlite:///{path}")
     chance = random.Random(0)
@@ -436,7 +436,7 @@ def test_what_is_deleted_leaves_no_copy_in_the_file(tmp_path: Path) -> None:
     assert all((f"of {name}".encode() in content) == (int(name) % 3 == 0) for name in names)
 
 
-def test_a_database_that_cannot_be_written_anew_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_database_that_cannot_be_rewritten_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Somebody else writes, for longer than is waited for."""
     store = Database(f"sqlite:///{tmp_path / 'busy.db'}")
     with store.writing() as connection:
@@ -446,7 +446,7 @@ def test_a_database_that_cannot_be_written_anew_says_why(tmp_path: Path, caplog:
     other = sqlite3.connect(tmp_path / "busy.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     assert not store.rewrite()
-    assert "the database cannot be written anew: database is locked" in caplog.text
+    assert "the database cannot be rewritten: database is locked" in caplog.text
     other.execute("ROLLBACK")
     assert store.rewrite()
     other.close()
