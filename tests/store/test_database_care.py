@@ -416,7 +416,7 @@ def test_batches_that_change_the_same_pages_copy_them_once(tmp_path: Path) -> No
 
 
 def test_what_is_deleted_leaves_no_copy_in_the_file(tmp_path: Path) -> None:
-    """SQLite moves rows between pages as they grow full, and leaves a copy behind; when it is rewritten, there is none."""
+    """SQLite moves rows between pages as they fill, and leaves a copy behind; a rewritten one has none."""
     path = tmp_path / "moved.db"
     store = Database(f"sqlite:///{path}")
     chance = random.Random(0)
