@@ -9,7 +9,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, bindparam, delete, func, select
+from sqlalchemy import Connection, Integer, Select, bindparam, delete, func, select
 from sqlalchemy.sql.expression import ColumnElement
 
 from statscache.kinds import keys
@@ -50,7 +50,7 @@ _GREATEST = (
     .where(*_INSIDE, _IS_KEY)
     .group_by(bucket.c.key, key.c.dimensions)
     .order_by(func.sum(bucket.c.value).desc(), key.c.dimensions)
-    .limit(MOST_IN_SERIES)
+    .limit(bindparam("most", type_=Integer))
 )
 _COUNTED = (
     select(bucket.c.start, func.count().label("keys"), func.sum(bucket.c.value).label("value"))
@@ -149,11 +149,11 @@ def series(
     values may be `summed`, else it is left out. Only buckets that satisfy the conditions `listed` are read.
     """
     inside = _inside(state, resolution, start, end)
-    other = {"other": _other(dimensions)}
+    other, most = {"other": _other(dimensions)}, {"most": MOST_IN_SERIES}
     is_cut = (state.connection.scalar(_only(_NUMBER_OF_KEYS, listed), inside | other) or 0) > MOST_IN_SERIES
     chosen = [*listed]
     if is_cut:
-        chosen.append(among(bucket.c.key, state.connection.scalars(_only(_GREATEST, listed), inside | other)))
+        chosen.append(among(bucket.c.key, state.connection.scalars(_only(_GREATEST, listed), inside | other | most)))
     found = state.connection.execute(_only(_ROWS, chosen), inside).all()
     loaded = {stored: keys.load(stored) for stored in {stored for _, stored, _ in found}}
     rows = [[begin, *loaded[stored], value] for begin, stored, value in found]
