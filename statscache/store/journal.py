@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from statscache.exceptions import DamagedStatistics
 from statscache.store.bulk import Upsert, among
@@ -22,10 +22,17 @@ from statscache.store.records import Packed, Records, deflate, inflate
 from statscache.store.schema import journal, message_id, segment
 
 _HEAD = select(journal.c.head, journal.c.through, journal.c.rewrites)
+_NEAR = select(message_id).where(
+    message_id.c.day.in_(bindparam("days", expanding=True)), among(message_id.c.digest, parameter="digests")
+)
 _insert_ids = Upsert(message_id)
 
 _IDS = 8_192
-"""Identities that are rows, which take ten times the memory of columns, at the same time."""
+"""Identities that are looked up, or inserted, by one statement.
+
+As rows they take ten times the memory of columns. SQLite keeps those that it looks for in a table of its own, which it
+writes to a temporary file if it is large: for 96,000 it wrote 400 MB.
+"""
 
 
 Digest = Callable[[bytes], bytes]
@@ -145,11 +152,12 @@ def find(connection: Connection, wanted: Identities) -> dict[int, list[Identity]
     """Return the identities in the journal that share a digest with one of `wanted`, in its day or a neighbour."""
     found: dict[int, set[Identity]] = {}
     for day in np.unique(wanted.days).tolist():
-        digests = wanted.digests[wanted.days == day].tolist()
-        near = message_id.c.day.in_((day - 1, day, day + 1))
-        query = select(message_id).where(near, among(message_id.c.digest, digests))
-        for identity in connection.execute(query):
-            found.setdefault(identity.digest, set()).add(tuple(identity))
+        # In the order of the table, so that each page is looked at once.
+        digests = np.sort(wanted.digests[wanted.days == day]).tolist()
+        for start in range(0, len(digests), _IDS):
+            near = {"days": [day - 1, day, day + 1], "digests": digests[start : start + _IDS]}
+            for identity in connection.execute(_NEAR, near):
+                found.setdefault(identity.digest, set()).add(tuple(identity))
     return {digest: sorted(same) for digest, same in found.items()}
 
 
