@@ -25,7 +25,7 @@ from statscache.scrubbing import scrub
 SLICE = 64
 """Messages that are parsed, and handed to the columns, at once."""
 
-_CACHED_VALUES = 20_000
+_CACHED_VALUES = 15_000
 _CACHED_LENGTH = 300
 
 Value = Hashable

@@ -13,10 +13,10 @@ from statscache.sources import archive
 from statscache.store import coverage, journal, sources
 from statscache.store.rows import ARCHIVE
 
-PIECE = 12_000
+PIECE = 8_000
 """Maximum number of lines that are in memory at the same time; `PIECES` as many are accepted in one transaction."""
 
-PIECE_BYTES = 12 * 1024 * 1024
+PIECE_BYTES = 8 * 1024 * 1024
 """Bytes of lines at which a piece ends."""
 
 

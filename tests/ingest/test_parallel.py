@@ -228,7 +228,7 @@ def test_the_order_in_which_work_is_done_does_not_matter(installation: Installat
     seen: list[int] = []
     outcome = Outcome()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backfill, "PIECE", 13)
+        patch.setattr(backfill, "PIECE", 6)
         workers = Workers(Backwards(), 2, installation)
         for consumed, part in backfill.backfill(installation, tmp_path / "archive", workers):
             seen.append(consumed)

@@ -193,7 +193,7 @@ def wait_for(condition: Any, what: Any) -> None:
         time.sleep(0.02)
 
 
-SMALL_BATCH = 2_000
+SMALL_BATCH = 2_400
 """Lines that a command with `SMALL_BATCHES` accepts in one transaction."""
 
 SMALL_BATCHES = f"""
