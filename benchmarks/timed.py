@@ -24,7 +24,7 @@ from statscache.memory import collect_rarely
 from statscache.service.backfill import backfill
 from statscache.service.parallel import Workers, working
 
-PART = 96_000
+PART = 80_000
 """Messages after which the two processes take turns, at the end of a batch: a whole number of batches."""
 
 REBUILT = "volume-by-user"

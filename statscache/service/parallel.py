@@ -30,7 +30,7 @@ from statscache.memory import collect_rarely
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 
-PIECES = 12
+PIECES = 10
 """Deliveries that are prepared apart and then accepted in one transaction."""
 
 Done = TypeVar("Done")
