@@ -2,7 +2,7 @@
 
 Other processes have no database. What they return does not depend on it, so everything is merged in the same order and
 the same transactions as if one process had done it: the bytes are the same, whatever the number of workers, and a
-worker that dies takes nothing with it that was committed.
+worker that dies takes nothing with it that was committed. Without workers, this process prepares the same pieces.
 """
 
 import multiprocessing
