@@ -72,11 +72,11 @@ class CounterByKeyKind(CounterKind):
         return {Dirty("latest"), Dirty("keys", keys=_add(state, new, self.plugin.entries))}
 
     def has_lost_rows(self, state: State, since: Mapping[int, int]) -> bool:
-        if DAY not in since:
+        if DAY not in since or state.newest is None:
             return False
         connection, plugin = state.connection, state.plugin
         listed = self._shown(select(key.c.key, key.c.total, key.c.years).where(key.c.plugin == plugin))
-        return lost_rows.keys_lack_days(connection, plugin, since[DAY]) or lost_rows.years_lack_days(
+        return lost_rows.keys_lack_days(connection, plugin, since[DAY], state.newest) or lost_rows.years_lack_days(
             connection, plugin, connection.execute(listed).all(), since[DAY]
         )
 

@@ -166,11 +166,9 @@ def _filed(owner: Sequence[Whole], time: Whole, value: Whole) -> _Filed:
 
 def _parts(state: State, digests: Sequence[int], data: Sequence[bytes]) -> Mapping[int, Sequence[_Part]]:
     """Return the parts of each key in order of their names, null first, by digest."""
-    stored = parts.names(state.connection, state.plugin)
-    names = {number: keys.load(name)[0] for number, name in stored.items()}
     of = parts.unpacked(digests, data)
-    if not np.isin(of.part, [*stored]).all():
-        raise parts.nameless()
+    stored = parts.names(state.connection, state.plugin, np.unique(of.part).tolist())
+    names = {number: keys.load(name)[0] for number, name in stored.items()}
     order = np.lexsort((parts.ranks(stored)[of.part], of.key))
     found: dict[int, list[_Part]] = {digest: [] for digest in digests}
     for digest, number, total in zip(*(c[order].tolist() for c in (of.key, of.part, of.total)), strict=True):

@@ -33,7 +33,7 @@ def leaders(state: State, days: int | None, part: bytes | None, limit: int, *, b
     """
     if state.through is None:
         return []
-    number = None if part is None else _number(state, part)
+    number = None if part is None else parts.number_of(state.connection, state.plugin, part)
     if part is not None and number is None:
         return []
     if days is None and number is None:
@@ -56,7 +56,8 @@ def newcomers(state: State, days: int, part: bytes | None) -> list[list[int]]:
         query = select(day, func.count()).where(*begins).group_by(day).order_by(day)
         return [[start, number] for start, number in state.connection.execute(query)]
     day_of, part_of = _first_seen(state, end - days * DAY, end)
-    counted = np.unique(day_of[part_of == _number(state, part)], return_counts=True)
+    number = parts.number_of(state.connection, state.plugin, part)
+    counted = np.unique(day_of[part_of == number], return_counts=True)
     return [[start, number] for start, number in zip(*(column.tolist() for column in counted), strict=True)]
 
 
@@ -75,16 +76,9 @@ def newcomers_by_part(state: State, days: int) -> list[tuple[int, bytes, int]]:
     day_of, part_of = _first_seen(state, end - days * DAY, end)
     # One number holds both: the day, and 32 bits of the part.
     seen, counts = np.unique((day_of // DAY << 32) | part_of, return_counts=True)
-    names = parts.names(state.connection, state.plugin)
-    if not {*(seen & 0xFFFFFFFF).tolist()} <= names.keys():
-        raise parts.nameless()
+    names = parts.names(state.connection, state.plugin, np.unique(seen & 0xFFFFFFFF).tolist())
     counted = zip(seen.tolist(), counts.tolist(), strict=True)
     return sorted(((both >> 32) * DAY, names[both & 0xFFFFFFFF], number) for both, number in counted)
-
-
-def _number(state: State, part: bytes) -> int | None:
-    """Return the number of a part; None if no key has it."""
-    return next((n for n, name in parts.names(state.connection, state.plugin).items() if name == part), None)
 
 
 def _first_seen(state: State, start: int, end: int) -> tuple[Whole, Whole]:

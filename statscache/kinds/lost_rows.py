@@ -39,7 +39,6 @@ _width: BindParameter[int] = bindparam("width")
 _start: BindParameter[int] = bindparam("start")
 _KEYS = select(key.c.key).where(key.c.plugin == _plugin)
 _TOTAL = select(func.sum(key.c.total)).where(key.c.plugin == _plugin)
-_NEWEST_KEY = select(func.max(key.c.last)).where(key.c.plugin == _plugin)
 _MEMBERS = select(func.count(), func.max(member.c.number)).where(member.c.plugin == _plugin)
 _MOVED_IN_QUARTER = _KEYS.where(
     key.c.last.between(bindparam("begin"), bindparam("end")) | key.c.first.between(bindparam("begin"), bindparam("end"))
@@ -138,16 +137,16 @@ def keys_have_none(connection: Connection, number: int, table: Table) -> bool:
     return _finds(connection, _without_row(table), plugin=number)
 
 
-def keys_lack_days(connection: Connection, number: int, start: int) -> bool:
+def keys_lack_days(connection: Connection, number: int, start: int, newest: int) -> bool:
     """Return whether a key of a plugin began or moved in a quarter in which it has no days.
 
     Args:
         connection: The transaction.
         number: The number of the plugin.
         start: The oldest day that matters; quarters before are left out.
+        newest: Timestamp of the newest message that the plugin counted.
     """
-    newest = connection.scalar(_NEWEST_KEY, {"plugin": number})
-    for quarter in () if newest is None else days.touched(start, newest + 1):
+    for quarter in days.touched(start, newest + 1):
         bounds = {"begin": days.quarter_start(quarter), "end": days.quarter_start(quarter + 1) - 1}
         if _finds(connection, _WITHOUT_QUARTER, plugin=number, quarter=quarter, **bounds):
             return True

@@ -13,12 +13,13 @@ from sqlalchemy import Connection, insert, select
 from statscache.exceptions import DamagedStatistics
 from statscache.kinds.packed import Packing, Whole, bounded, starts, sums
 from statscache.kinds.tables import key, part
-from statscache.store.bulk import of_bytes
+from statscache.store.bulk import among, of_bytes
 
 _PACKING = Packing(
     [("part", "u1"), ("first", "<u4"), ("total", "<u2")],
     [("part", "<u4"), ("first", "<i8"), ("total", "<i8")],
 )
+_ROWS = select(part.c.number, part.c.name, part.c.checksum)
 _ROWS_AT_ONCE = 5_000
 
 
@@ -38,24 +39,43 @@ class Parts(NamedTuple):
     total: Whole
 
 
-def names(connection: Connection, plugin: int) -> dict[int, bytes]:
-    """Return the parts of a plugin as they are stored, by number.
+def names(connection: Connection, plugin: int, numbers: Sequence[int] | None = None) -> dict[int, bytes]:
+    """Return the parts of a plugin as they are stored, by number: all of them, or those with these numbers.
 
     Raises:
-        DamagedStatistics: A row is damaged.
+        DamagedStatistics: A row is damaged, or missing.
     """
-    rows = connection.execute(select(part.c.number, part.c.name, part.c.checksum).where(part.c.plugin == plugin)).all()
-    if any(row.checksum != of_bytes(row.number, row.name) for row in rows):
-        raise DamagedStatistics("the name of a part is damaged in the database: `statscache db check` names the plugin")
+    query = _ROWS.where(part.c.plugin == plugin)
+    if numbers is not None:
+        query = query.where(among(part.c.number, numbers))
+    rows = connection.execute(query).all()
+    for row in rows:
+        _check(*row)
     # They are numbered from 1 on.
-    if max((row.number for row in rows), default=0) != len(rows):
-        raise nameless()
+    wanted = max((row.number for row in rows), default=0) if numbers is None else len({*numbers})
+    if len(rows) != wanted:
+        raise DamagedStatistics("a part has no name in the database: `statscache db check` names the plugin")
     return {row.number: row.name for row in rows}
 
 
-def nameless() -> DamagedStatistics:
-    """Return the error that the name of a part is missing."""
-    return DamagedStatistics("a part has no name in the database: `statscache db check` names the plugin")
+def number_of(connection: Connection, plugin: int, name: bytes) -> int | None:
+    """Return the number of a part, given as it is stored; None if no key has it.
+
+    Raises:
+        DamagedStatistics: A row is damaged, or missing.
+    """
+    row = connection.execute(_ROWS.where(part.c.plugin == plugin, part.c.name == name)).first()
+    if row is None:
+        # A row that is damaged is not found by its name.
+        names(connection, plugin)
+        return None
+    _check(*row)
+    return int(row.number)
+
+
+def _check(number: int, name: bytes, checksum: int) -> None:
+    if checksum != of_bytes(number, name):
+        raise DamagedStatistics("the name of a part is damaged in the database: `statscache db check` names the plugin")
 
 
 def ranks(stored: Mapping[int, bytes]) -> Whole:

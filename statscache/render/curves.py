@@ -89,7 +89,9 @@ def of_rows(
     for timestamp, *key, value in rows:
         bucket = (timestamp - start) // seconds
         if 0 <= bucket < buckets:
-            by_key.setdefault(tuple(key), [0] * buckets)[bucket] += value
+            if (values := by_key.get(of := tuple(key))) is None:
+                values = by_key[of] = [0] * buckets
+            values[bucket] += value
     ranked = sorted(by_key.items(), key=lambda item: (-sum(item[1]), key_label(item[0], LONGEST_NAME)))
     named = [(key_label(key, LONGEST_NAME), values) for key, values in ranked]
     if len(named) > MOST_CURVES:

@@ -175,20 +175,21 @@ def _records(view: PluginView, through: int) -> Iterator[News]:
     if series is None or not (view.kind.is_additive and view.kind.adds_up):
         return
     # A day that is not wholly known may have been busier, so only those after it are compared.
-    start = max((min(high, series.complete_end) for _, high in series.gaps), default=series.start)
-    if series.complete_end - start < _RECORDED:
+    end = series.complete_end
+    start = max((min(high, end) for _, high in series.gaps), default=series.start)
+    if end - start < _RECORDED:
         return
     sums: dict[int, int] = {}
     for timestamp, *_, value in headline_rows(view, series):
-        if start <= timestamp < series.complete_end:
+        if start <= timestamp < end:
             sums[timestamp] = sums.get(timestamp, 0) + value
     if not sums:
         return
     most = max(sums.values())
     days = [day for day, value in sums.items() if value == most]
-    if len(days) == 1 and days[0] >= series.complete_end - WEEK and most > 0:
+    if len(days) == 1 and days[0] >= end - WEEK and most > 0:
         what = counted(view.info.unit, view.info.headline)
-        shown = (series.complete_end - start) // DAY
+        shown = (end - start) // DAY
         after = f"had {text.amount(most, view.info.unit)} {what} on one day, the most in {shown:,} days"
         yield News("Record", text.clean(view.info.title, 60), after, view, at=days[0])
 
