@@ -322,6 +322,16 @@ def test_without_a_name_the_greatest_are_listed(site: str, first: dict[str, str]
         expect(visit.page.get_by_role("heading", level=1)).to_have_text(first["person"])
 
 
+def test_few_names_are_all_listed(site: str, trees: dict[str, Path], chromium: Browser) -> None:
+    """Also those that the main statistic does not count: a release without a build has a page too."""
+    names = {name for name, *_ in orjson.loads((trees["demo"] / layout.entities("release")).read_bytes())["names"]}
+    with Visit(chromium, [site]) as visit:
+        visit.open(f"{site}releases/index.html")
+        expect(visit.page.get_by_role("heading", name="Others")).to_be_visible()
+        assert {*visit.page.locator(".ranked a, .near a").all_inner_texts()} == names
+        assert not visit.problems, visit.problems
+
+
 def test_offline_and_old_are_told(site: str, first: dict[str, str], chromium: Browser) -> None:
     """Where no document can be fetched the page says so, and offers to try again; old data are said to be old."""
     with Visit(chromium, [site]) as visit:
