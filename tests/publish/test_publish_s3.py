@@ -393,7 +393,7 @@ def test_what_holds_a_forgotten_name_leaves_the_bucket_at_once(
         site.publish()
     assert holding(one_bucket.tree(tmp_path / "before"), b"zaphod")
     done = forget(site.installation, "zaphod", lambda *_: None)
-    assert (done.messages, done.owed) == (3, [])
+    assert (done.messages, done.unfinished) == (3, [])
     assert holding(one_bucket.tree(tmp_path / "after"), b"zaphod") == []
     assert_right(one_bucket, site, tmp_path / "again")
     site.close()
