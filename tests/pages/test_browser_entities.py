@@ -322,7 +322,7 @@ def test_without_a_name_the_greatest_are_listed(site: str, first: dict[str, str]
         expect(visit.page.get_by_role("heading", level=1)).to_have_text(first["person"])
 
 
-def test_offline_and_old_are_told(site: str, first: dict[str, str], chromium: Browser) -> None:
+def test_offline_and_old_are_reported(site: str, first: dict[str, str], chromium: Browser) -> None:
     """Where no document can be fetched the page says so, and offers to try again; old data are said to be old."""
     with Visit(chromium, [site]) as visit:
         visit.open(f"{site}people/index.html?{first['person']}")

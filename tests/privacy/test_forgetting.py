@@ -258,7 +258,7 @@ def test_who_worked_before_does_not_bring_the_name_back(database_url: str, tmp_p
     site.close()
 
 
-def test_rows_of_an_author_are_forgotten_by_the_author_or_folded_anew(database_url: str, tmp_path: Path) -> None:
+def test_rows_of_an_author_are_forgotten_by_the_author_or_folded_again(database_url: str, tmp_path: Path) -> None:
     """A table about people is asked to forget; another with the name is made again; a foreign one is reported."""
     site = Site(database_url, tmp_path, (Fans, Signs))
     site.feed(history())

@@ -787,7 +787,7 @@ def test_the_rights_of_the_docs_are_a_policy(moto: Moto) -> None:
     assert made["Policy"]["PolicyName"] == "publisher"
 
 
-def test_nobody_reads_without_the_policy_of_the_docs(bucket: Bucket) -> None:
+def test_no_one_reads_without_the_policy_of_the_docs(bucket: Bucket) -> None:
     """The policy for readers is what lets them in."""
     S3Target(bucket.section()).write([File("v1/a.json", b"{}\n")])
     assert bucket.get("site/v1/a.json")[0] == 200
