@@ -9,10 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-SUFFIXES = frozenset(
-    ("", ".conf", ".css", ".html", ".js", ".md", ".py", ".sh", ".spec", ".sql", ".svg", ".toml", ".ts", ".xml")
-    + (".yaml", ".yml")
-)
+SUFFIXES = {"", ".conf", ".css", ".html", ".js", ".md", ".py", ".sh", ".spec", ".sql", ".svg", ".toml", ".ts", ".xml"}
+SUFFIXES |= {".yaml", ".yml"}
 
 # These show the words themselves.
 OWN = {"plain_words.py", "test_plain_words.py"}

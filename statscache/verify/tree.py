@@ -189,7 +189,9 @@ class TreeWalker:
             total = self._entries[subtree, directory, shard]
             if total <= manifest.LARGEST:
                 where = f"the manifest of {subtree}/{directory}"
-                self._findings.add(Weight.WRONG, where, f"it is split, and has only {total:,} entries")
+                self._findings.add(
+                    Weight.WRONG, where, f"it is split at {total:,} entries; expected over {manifest.LARGEST}"
+                )
 
 
 def _is_name(directory: str, name: str) -> bool:

@@ -186,7 +186,7 @@ def test_the_environment_overrides_the_file(call: Call, monkeypatch: pytest.Monk
     monkeypatch.setenv("STATSCACHE_PUBLISH", "{half")
     done = call("config", "check")
     assert done.status == 2
-    assert "the environment cannot be used: STATSCACHE_PUBLISH is no JSON" in done.err
+    assert "the environment cannot be used: STATSCACHE_PUBLISH is not JSON" in done.err
 
 
 def test_tables_fit_on_a_terminal(call: Call, archive: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_password_is_not_shown(call: Call) -> None:
     [
         ('[database]\nurl = "postgresql+psycopg:///x?password=hush"', "write USER:PASSWORD@HOST"),
         ('[database]\nurl = "postgresql+psycopg:///x?sslpassword=hush"', "write USER:PASSWORD@HOST"),
-        ('[database]\nurl = "postgresql+psycopg://me:hush/x@127.0.0.1:1/x"', "/ in a password as %2F"),
+        ('[database]\nurl = "postgresql+psycopg://me:hush/x@127.0.0.1:1/x"', "in a password, write / as %2F"),
         ('[sources.fedmsg]\nendpoints = ["tcp://me:hush@127.0.0.1:1"]', "write tcp://HOST:PORT"),
         ('[publish.announce]\nrelay = "tcp://me:hush@127.0.0.1:1"', "write tcp://HOST:PORT"),
         ('[sources.datagrepper]\nurl = "https://me:hush@127.0.0.1:1/x"', "password_file"),
@@ -325,7 +325,7 @@ def test_what_is_said_of_a_damaged_archive_is_true(call: Call, archive: Path) ->
     Path("cut.gz").write_bytes(gzip.compress(archive.read_bytes())[:-8])
     done = call("backfill", "cut.gz")
     assert (done.status, done.out[:22]) == (1, "22 read, 20 accepted, ")
-    assert done.err.endswith("; the readable part was accepted. Get it again and run the same command\n")
+    assert done.err.endswith("; the readable part was accepted. Fetch it again and run the same command\n")
     done = call("try", "volume", "cut.gz")
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith("statscache: cut.gz is truncated or damaged: ")
