@@ -297,7 +297,11 @@ async function show(index, found) {
   const own = told.concat(all.filter(({ own }) => own.length).map((each) => [each.plugin, each.own]));
   const panels = [...all.map((each) => parts(index, each)), ...own.map(([plugin, rows]) => states(plugin, rows))].filter(Boolean);
   const days = latestDays(client, index, all.filter(({ key }) => key).map((each) => ({ ...each, title: titleOf(each.plugin) })));
-  const bounded = all.filter(({ key, own, plugin }) => !key && own.length && plugin.dimensions.length > 1).map(({ plugin, own, field, latest }) => table(index, plugin, own.map(({ [field]: _, ...row }) => row), latest.partial));
+  const bounded = all.filter(({ key, own, plugin }) => !key && own.length && plugin.dimensions.length > 1).map(({ plugin, own, field, latest }) => {
+    // Builds that are complete come before those that began.
+    const first = [...own].sort((a, b) => inHeadline(plugin)(b) - inHeadline(plugin)(a));
+    return table(index, plugin, first.map(({ [field]: _, ...row }) => row), latest.partial);
+  });
   place.replaceChildren(
     head(one, found.name, ...lede),
     tiles.length ? d.element("dl", { class: "tiles" }, ...tiles) : "",

@@ -1,5 +1,6 @@
 """A message is one announcement on the bus: the sender's data, and the facts derived from them."""
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
@@ -147,28 +148,38 @@ class Excerpt(Message):
     It represents all messages with these values, so reading any other attribute is an error.
     """
 
-    __slots__ = ("_shown",)
+    # Also what is a property or a method of messages is an attribute here, which is set or refused like the rest.
+    __slots__ = tuple(name for name in vars(Message) if not name.startswith("_") and name not in Message.__slots__)
 
-    def __init__(self, shown: dict[str, Any]) -> None:
-        self._shown = shown
+    def __init__(self, attributes: Sequence[str], values: Iterable[Any]) -> None:
+        for name, value in zip(attributes, values, strict=True):
+            setattr(self, name, value)
 
     def __repr__(self) -> str:
         """Return the shown attributes, for debugging."""
-        return f"<any Message with {object.__getattribute__(self, '_shown')!r:.200}>"
+        return f"<any Message with { {name: getattr(self, name) for name in self._shown()}!r:.200}>"
 
-    def __getattribute__(self, name: str) -> Any:
-        """Return a declared attribute.
+    def __getattr__(self, name: str) -> Any:
+        """Refuse an attribute that is not declared.
 
         Raises:
-            AttributeError: It is not declared; the text says the fix.
+            AttributeError: Always; the text says the fix.
         """
-        shown: dict[str, Any] = object.__getattribute__(self, "_shown")
-        if name in shown:
-            return shown[name]
         if name.startswith("__"):
-            return object.__getattribute__(self, name)
+            raise AttributeError(name)
         fix = f"add {name!r} there" if name in EXCERPTS else "leave the declaration out"
-        raise AttributeError(f"`observe` asks for `{name}`, and `depends_on` is {(*shown,)}; {fix}")
+        raise AttributeError(f"`observe` asks for `{name}`, and `depends_on` is {self._shown()}; {fix}")
+
+    def _shown(self) -> tuple[str, ...]:
+        return tuple(name for name in EXCERPTS if _is_set(self, name))
+
+
+def _is_set(excerpt: Excerpt, name: str) -> bool:
+    try:
+        object.__getattribute__(excerpt, name)
+    except AttributeError:
+        return False
+    return True
 
 
 def record_of(id: str, topic: str, timestamp: int, body: Any, headers: dict[str, Any] | None) -> bytes:

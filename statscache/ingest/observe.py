@@ -34,6 +34,8 @@ Value = Hashable
 Answers = dict[Value, Sequence[Any]]
 """What a plugin yields, checked, of any message that has a value of the attributes on which it depends."""
 
+_UNKNOWN: Sequence[Any] = []
+"""What stands for an answer that is not known yet."""
 
 _DERIVED = "agent", "usernames", "packages"
 _PARTS = Address._fields
@@ -152,15 +154,14 @@ def derives(attributes: Sequence[str]) -> bool:
 def excerpt(attributes: tuple[str, ...], value: Value) -> Message:
     """Return the message that a plugin with these attributes in `depends_on` sees, for all that have this value."""
     several: Any = value
-    return Excerpt(dict(zip(attributes, (value,) if len(attributes) == 1 else several, strict=True)))
+    return Excerpt(attributes, (value,) if len(attributes) == 1 else several)
 
 
 def shown(plugin: Plugin, message: Message) -> Message:
     """Return the message as a plugin sees it: an excerpt, or all of it."""
     if plugin.depends_on is None:
         return message
-    values = [getattr(message, name) for name in plugin.depends_on]
-    return Excerpt(dict(zip(plugin.depends_on, values, strict=True)))
+    return Excerpt(plugin.depends_on, [getattr(message, name) for name in plugin.depends_on])
 
 
 @dataclass(slots=True)
@@ -273,21 +274,18 @@ def observe_values(plugin: Plugin, columns: Columns, answers: Answers) -> Observ
         messages = columns.wanted(lambda name: wants(plugin, name))
         codes = codes[messages]
     occurring = np.unique(codes).tolist() if plugin.topics else range(len(values))
-    found: list[Sequence[Any]] = [()] * len(values)
+    found = [*map(answers.get, values, repeat(_UNKNOWN))]
     raised: dict[int, str] = {}
-    for code in occurring:
+    for code in [code for code in occurring if found[code] is _UNKNOWN]:
         value = values[code]
-        known = answers.get(value)
-        if known is None:
-            # A plugin is foreign code: whatever it raises quarantines the messages that have this value.
-            try:
-                items = plugin.observe(excerpt(plugin.depends_on, value)) or ()
-                known = plugin.kind.bounded(tuple(map(plugin.kind.check, items)))
-            except (Exception, SystemExit) as error:
-                raised[code] = describe(error)
-                continue
-            _remember(answers, value, known)
-        found[code] = known
+        # A plugin is foreign code: whatever it raises quarantines the messages that have this value.
+        try:
+            items = plugin.observe(excerpt(plugin.depends_on, value)) or ()
+            found[code] = plugin.kind.bounded(tuple(map(plugin.kind.check, items)))
+        except (Exception, SystemExit) as error:
+            raised[code] = describe(error)
+        else:
+            _remember(answers, value, found[code])
     # One row for each yield: a message is repeated for each item of its value.
     sizes = np.array([*map(len, found)], np.int64)
     ends = np.cumsum(sizes)

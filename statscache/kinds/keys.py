@@ -91,7 +91,7 @@ def damaged(plugin: str) -> DamagedStatistics:
     )
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=32_768)
 def identity(key: Key) -> tuple[int, bytes]:
     """Return the digest of a key and the key as it is stored; several statistics count for one name."""
     data = stored(key)
@@ -114,18 +114,23 @@ def check(dimensions: tuple[str, ...], key: Any) -> Key:
         raise YieldError(message)
     if len(key) != len(dimensions):
         raise YieldError(f"the key {key!r:.200} has {len(key)} parts; the dimensions are {dimensions}")
-    parts: list[str | None] = []
     for name, part in zip(dimensions, key, strict=True):
-        if part is not None:
-            if not isinstance(part, str):
-                raise YieldError(f"the part {name!r} of the key {key!r:.200} must be a string or None")
-            left = admitted(name, part)
-            # No dimension admits a NUL or a lone surrogate.
-            if left is not part and ("\0" in part or not _encodes(part)):
-                raise YieldError(f"the part {name!r} of the key {key!r:.200} holds a NUL or a lone surrogate")
-            part = left
-        parts.append(part)
-    return tuple(parts)
+        if part is not None and (type(part) is not str or admitted(name, part) is not part):
+            return tuple(_checked(name, part, key) for name, part in zip(dimensions, key, strict=True))
+    return key if type(key) is tuple else (*key,)
+
+
+def _checked(dimension: str, part: Any, key: Any) -> str | None:
+    """Return a part of a key, or `OTHER`; see `check`."""
+    if part is None:
+        return None
+    if not isinstance(part, str):
+        raise YieldError(f"the part {dimension!r} of the key {key!r:.200} must be a string or None")
+    left = admitted(dimension, part)
+    # No dimension admits a NUL or a lone surrogate.
+    if left is not part and ("\0" in part or not _encodes(part)):
+        raise YieldError(f"the part {dimension!r} of the key {key!r:.200} holds a NUL or a lone surrogate")
+    return left
 
 
 def admitted(dimension: str, part: str) -> str:

@@ -140,7 +140,7 @@ def _merge(connection: Connection, run: Sequence[_Segment]) -> None:
         oldest=min(row.oldest for row in rows),
         newest=max(row.newest for row in rows),
         size=len(data),
-        data=deflate(data, _LEVEL),
+        data=deflate(data, level=_LEVEL),
     )
     journal.write(connection, run[0].first, merged)
 

@@ -49,33 +49,37 @@ class Records:
         self._segments: list[Packed] = []
         self._starts: list[int] = []
         self._packed = 0
-        # What the next segment will hold: its lines, each with a newline.
-        self._data = bytearray()
+        # What the next segment will hold: its lines, each after a newline, in parts as they came, and their size.
+        self._parts: list[bytes] = []
+        self._size = 0
         self._times: list[int] = []
         # The segment that was read last, since readers ask for neighbours.
         self._read: tuple[int, list[bytes]] = (-1, [])
 
     def extend(self, lines: Sequence[bytes], times: Sequence[int]) -> None:
         """Add lines, without newlines, and the timestamps of their messages; a few at a time, as they are parsed."""
-        if len(lines) > 1 and len(self._data) + sum(map(len, lines)) > SEGMENT_BYTES:
+        if len(lines) > 1 and self._size + sum(map(len, lines)) > SEGMENT_BYTES:
             for line, time in zip(lines, times, strict=True):
                 self.extend([line], [time])
             return
         # The lines are copied: as orjson writes them, they occupy several times their length.
-        self._data += b"\n".join([*lines, b""])
+        part = b"\n".join([b"", *lines])
+        if lines:
+            self._parts.append(part)
+        self._size += len(part)
         self._times += times
-        if len(self._times) >= SEGMENT or len(self._data) >= SEGMENT_BYTES:
+        if len(self._times) >= SEGMENT or self._size >= SEGMENT_BYTES:
             self.close()
 
     def close(self) -> None:
         """Compress the lines that are not yet; more may follow."""
         if self._times:
-            data = bytes(memoryview(self._data)[:-1])
-            packed = Packed(len(self._times), min(self._times), max(self._times), len(data), deflate(data))
+            data = deflate(self._parts[0][1:], *self._parts[1:])
+            packed = Packed(len(self._times), min(self._times), max(self._times), self._size - 1, data)
             self._starts.append(self._packed)
             self._segments.append(packed)
             self._packed += packed.messages
-            self._data, self._times = bytearray(), []
+            self._parts, self._size, self._times = [], 0, []
 
     def __len__(self) -> int:
         return self._packed + len(self._times)
@@ -129,16 +133,16 @@ class Records:
             yield inflate(segment.data).split(b"\n")
 
 
-def deflate(data: bytes, level: int = _LEVEL) -> bytes:
+def deflate(*parts: bytes, level: int = _LEVEL) -> bytes:
     """Return the data of a segment, compressed.
 
     Args:
-        data: Records, joined by newlines.
+        parts: Records, joined by newlines, in one piece or several.
         level: Level of zstd.
     """
-    # Copied, because the compressor leaves room after what it returns, for data that cannot be compressed.
     # The checksum finds bits that decayed.
-    return bytes(memoryview(zstandard.ZstdCompressor(level=level, write_checksum=True).compress(data)))
+    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj(size=sum(map(len, parts)))
+    return b"".join([*map(compressor.compress, parts), compressor.flush()])
 
 
 def inflate(data: bytes) -> bytes:

@@ -67,14 +67,14 @@ def _periods(index: str, value: Any, files: Files) -> Problems:
     for period in value["periods"]:
         for reference in (period, period["csv"]):
             listed.add(reference["path"])
-            yield from refers(reference, files)
+            yield from reference_faults(reference, files)
     for path in files.below(index.removesuffix("index.json")):
         if path not in listed:
             yield Weight.WRONG, f"it does not list {path}"
 
 
-def refers(reference: Any, files: Files) -> Problems:
-    """Yield the faults of a reference to a file that does not match the manifests."""
+def reference_faults(reference: Any, files: Files) -> Problems:
+    """Yield the faults of a reference: a file that is missing from the manifests, or other bytes than they name."""
     there = files.get(reference["path"])
     if there is None:
         yield Weight.BROKEN, f"it refers to {reference['path']!r:.200}, which is not in the snapshot"
@@ -100,7 +100,7 @@ def index(value: Any, files: Files) -> Problems:
     for plugin in value["plugins"]:
         for reference in plugin["documents"]:
             listed.add(reference["path"])
-            yield from refers(reference, files)
+            yield from reference_faults(reference, files)
     for path in files.ordered():
         plugin = layout.plugin_of(path)
         if plugin is not None:

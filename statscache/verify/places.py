@@ -227,7 +227,7 @@ class Website(Place):
                 encoding = response.headers.get("Content-Encoding")
                 raise Unreadable(f"its bytes are not in the encoding that its header says ({encoding})") from error
             except HTTPError as error:
-                raise Unreadable(f"it breaks off: {error}") from error
+                raise Unreadable(f"the answer is incomplete: {error}") from error
             return Answer(bytes(data), len(data), _lowered(response))
 
     @override

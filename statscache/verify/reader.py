@@ -25,6 +25,9 @@ _GZIP = b"\x1f\x8b"
 FINISHED = "the next publication finishes it: `statscache publish`, or `run`"
 """The advice in findings about an unfinished publication."""
 
+IS_UNFINISHED = f"it belongs to a publication that is under way, or was interrupted; {FINISHED}"
+"""The finding for a file of an unfinished publication."""
+
 _Item = TypeVar("_Item")
 
 Tell = Callable[[str, int, int], None]
@@ -77,9 +80,9 @@ class Reader:
             return None
         if self.place.is_served:
             for weight, problem in self._problems(path, answer):
-                self.findings.add_alike(weight, path, problem)
+                self.findings.add_grouped(weight, path, problem)
             if is_text(path) and answer.data.startswith(_GZIP):
-                self.findings.add_alike(Weight.BROKEN, path, "it is compressed once more than its headers say")
+                self.findings.add_grouped(Weight.BROKEN, path, "it is compressed once more than its headers say")
         return answer.data
 
     def object(self, name: str, size: int, referrer: str) -> bytes | None:
@@ -125,15 +128,14 @@ class Reader:
         digest = canonical.digest(data)
         if digest != name.partition(".")[0]:
             if self.unfinished is not None and self.unfinished.has(path, digest):
-                problem = f"it is of a publication that is under way, or was broken off; {FINISHED}"
-                self.findings.add_alike(Weight.NOTE, path, problem)
+                self.findings.add_grouped(Weight.NOTE, path, IS_UNFINISHED)
                 return None
             self.findings.add(Weight.BROKEN, path, f"its bytes are not those that its manifest says: {name}")
             return None
         return data
 
-    def has_object(self, name: str, size: int, referrer: str) -> None:
-        """Add a finding if an object is not there, or has another size.
+    def check_object(self, name: str, size: int, referrer: str) -> None:
+        """Add a finding if an object is missing or has another size; its bytes are not read.
 
         Raises:
             Unreachable: The place no longer answers.

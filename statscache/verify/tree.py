@@ -13,7 +13,6 @@ import orjson
 
 from statscache import canonical, layout, schemas
 from statscache.snapshot import manifest
-from statscache.snapshot.manifest import LARGEST
 from statscache.store.published import DIGITS, FILES, Entry
 from statscache.verify.files import Files
 from statscache.verify.findings import Weight
@@ -99,7 +98,9 @@ class TreeWalker:
             level, self._next = self._next, []
             self._reader.each("manifests", level, self._open)
             if self._tree.files.added + len(self._next) > MOST_PATHS:
-                self._findings.add(Weight.BROKEN, path, f"its tree has over {MOST_PATHS:,} paths, and is not walked on")
+                self._findings.add(
+                    Weight.BROKEN, path, f"its tree has over {MOST_PATHS:,} paths, and is not walked further"
+                )
                 self._tree.is_whole = False
                 break
         else:
@@ -130,14 +131,14 @@ class TreeWalker:
             self._enter(node, where, entries)
 
     def _enter(self, node: _Node, where: str, entries: dict[str, Entry]) -> None:
-        place = node.subtree, node.directory, node.shard
+        part = node.subtree, node.directory, node.shard
         if any(entry.type == "split" for entry in entries.values()):
-            self._split.add(place)
+            self._split.add(part)
             self._next.extend(self._parts(node, where, entries))
             return
         for digits in range(len(node.shard) + 1):
             self._entries[node.subtree, node.directory, node.shard[:digits]] += len(entries)
-        if len(entries) > LARGEST and len(node.shard) < DIGITS:
+        if len(entries) > manifest.LARGEST and len(node.shard) < DIGITS:
             self._findings.add(Weight.WRONG, where, f"it has {len(entries):,} entries, and is not split")
         for name, entry in entries.items():
             if not _is_name(node.directory, name):
@@ -184,11 +185,13 @@ class TreeWalker:
         return entries
 
     def _check_splits(self) -> None:
-        for part, directory, shard in self._split:
-            total = self._entries[part, directory, shard]
-            if total <= LARGEST:
-                where = f"the manifest of {part}/{directory}"
-                self._findings.add(Weight.WRONG, where, f"it is split, and has {total:,} entries only")
+        for subtree, directory, shard in self._split:
+            total = self._entries[subtree, directory, shard]
+            if total <= manifest.LARGEST:
+                where = f"the manifest of {subtree}/{directory}"
+                self._findings.add(
+                    Weight.WRONG, where, f"it is split at {total:,} entries; expected over {manifest.LARGEST}"
+                )
 
 
 def _is_name(directory: str, name: str) -> bool:

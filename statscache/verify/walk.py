@@ -101,7 +101,7 @@ class _Verification:
             self._unfinished = Unfinished(self._place, index["snapshot"], self._tell)
             self._reader.unfinished = self._unfinished
             if self._unfinished.data is not None:
-                problem = f"a publication is under way, or was broken off; {FINISHED}"
+                problem = f"a publication is under way, or was interrupted; {FINISHED}"
                 self._findings.add(Weight.NOTE, layout.PENDING, problem)
             self._files()
             if self._tree.is_whole:
@@ -214,13 +214,14 @@ class _Verification:
                     self._findings.add(Weight.WRONG, path, "the snapshot of the pointer is not in it")
 
     def _history(self, current: str) -> None:
+        # The root manifest is an object too, and was checked; its size is not needed.
         self._seen[f"{current}.json"] = -1
         known = set(self._seen)
         others = [identity for identity in dict.fromkeys(self._retained) if identity != current]
         for identity in others:
             objects_of(self._reader, identity, self._seen)
         older = [(name, size) for name, size in self._seen.items() if name not in known]
-        self._reader.each("older objects", older, lambda item: self._reader.has_object(*item, "an older manifest"))
+        self._reader.each("older objects", older, lambda item: self._reader.check_object(*item, "an older manifest"))
         self._retained = [current, *others]
         self._report.snapshots = len(self._retained)
         self._report.objects = len(self._seen)

@@ -249,7 +249,7 @@ def test_what_is_shown_can_be_saved(site: str, visit: Visit, tmp_path: Path) -> 
     page.wait_for_function("navigator.clipboard.readText().then((text) => text.endsWith('#range=7d'))")
 
 
-def test_a_series_that_cannot_be_read_is_told(site: str, visit: Visit) -> None:
+def test_a_series_that_cannot_be_read_is_reported(site: str, visit: Visit) -> None:
     """What was shown stays, and it says what is wrong."""
     visit.page.route("**/objects/**", lambda route: route.fulfill(status=500))
     visit.open(f"{site}{STACK}#range=7d")

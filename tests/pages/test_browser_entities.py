@@ -332,7 +332,7 @@ def test_few_names_are_all_listed(site: str, trees: dict[str, Path], chromium: B
         assert not visit.problems, visit.problems
 
 
-def test_offline_and_old_are_told(site: str, first: dict[str, str], chromium: Browser) -> None:
+def test_offline_and_old_are_reported(site: str, first: dict[str, str], chromium: Browser) -> None:
     """Where no document can be fetched the page says so, and offers to try again; old data are said to be old."""
     with Visit(chromium, [site]) as visit:
         visit.open(f"{site}people/index.html?{first['person']}")

@@ -604,7 +604,7 @@ def test_code_in_a_definition_is_shown_as_code(pages: Pages) -> None:
     assert "<p>From <code>&lt;START&gt;</code> on, or not`</p>" in html
 
 
-def test_the_plot_is_told_in_words(pages: Pages) -> None:
+def test_the_plot_is_described_in_words(pages: Pages) -> None:
     """Who cannot see it reads what it shows, gaps and unfinished included."""
     text = words(page(pages, plugin()))
     assert "Busiest hour: 14, from 2015-08-08 13:00 UTC." in text

@@ -74,7 +74,7 @@ def shared(factory: pytest.TempPathFactory, name: str) -> Path:
 
 
 def empty(directory: Path) -> Path:
-    """Publish a site to which nothing was ever said, and return its root."""
+    """Publish a site that received no message, and return its root."""
     return _published(_site(directory))
 
 
