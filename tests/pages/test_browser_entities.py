@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 import worlds
-from browser import Visit, chromium, serving_tree
+from browser import WIDTHS, Visit, chromium, serving_tree
 from statscache import layout
 
 __all__ = ["chromium"]
@@ -182,6 +182,20 @@ def test_the_page_of_a_person_shows_the_documents(
         assert orjson.loads(visit.page.inner_text("pre")) == document
 
 
+def test_the_months_of_a_calendar_stand_above_their_days(site: str, first: dict[str, str], chromium: Browser) -> None:
+    """Also on a phone, where the calendar scrolls."""
+    with Visit(chromium, [site]) as visit:
+        visit.open(f"{site}people/index.html?{first['person']}")
+        for width in WIDTHS:
+            visit.look(width, "light")
+            left = "(all) => all.map((one) => one.getBoundingClientRect().left)"
+            calendar = visit.page.locator("statscache-calendar")
+            months = calendar.locator(".ticks span").evaluate_all(left)
+            days = calendar.locator("rect").filter(has_text=re.compile(r"^\d{4}-\d\d-01")).evaluate_all(left)
+            assert len(months) == len(days) == 12
+            assert max(abs(month - day) for month, day in zip(months, days, strict=True)) < 5
+
+
 def test_the_newest_days_of_a_package(
     site: str, first: dict[str, str], trees: dict[str, Path], chromium: Browser
 ) -> None:
@@ -241,6 +255,9 @@ def test_the_page_of_a_release_shows_how_it_fares(site: str, trees: dict[str, Pa
         expect(visit.page.locator("statscache-calendar .level").first).to_be_visible()
         bars = visit.page.locator(".panel").filter(has_text="Composes by state").locator("li")
         assert [bar.split() for bar in bars.all_inner_texts()] == [[s, str(n)] for s, n in states.most_common()]
+        # Not building, though more builds began than are complete.
+        builds = visit.page.get_by_role("region", name="Builds").locator("tbody tr")
+        expect(builds.first).to_contain_text("complete")
         card.locator("a").click()
         expect(visit.page.locator("[data-board-filter]")).to_have_value("rawhide")
         assert not visit.problems, visit.problems
