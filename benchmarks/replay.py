@@ -12,7 +12,7 @@ import orjson
 import urllib3
 
 from benchmarks.result import Result
-from grepper import Datagrepper
+from datagrepper_server import Datagrepper
 from servers import PostgreSQL
 from statscache.config import Config
 from statscache.installation import Installation

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from authority import Sender
+from ca import Sender
 from commands import Bus, Home, configuration, install_plugins, wait_for
 from conftest import ROOT
 from loopback import free_endpoint, free_ports

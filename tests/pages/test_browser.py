@@ -15,7 +15,7 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, expect
 
-import worlds
+import example_sites
 from browser import WIDTHS, Visit, chromium, serving_tree
 from npm import NODE_MODULES, require_npm
 from statscache import layout
@@ -40,7 +40,7 @@ MADE_BY_SCRIPT = ("examples/", *layout.ENTITY_PAGES.values())
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The roots of the published sites, by name."""
-    return {name: worlds.shared(tmp_path_factory, name) for name in NAMES}
+    return {name: example_sites.shared(tmp_path_factory, name) for name in NAMES}
 
 
 @pytest.fixture(scope="module")

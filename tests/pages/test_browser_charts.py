@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-import worlds
+import example_sites
 from browser import Visit, chromium, serving_tree
 
 __all__ = ["chromium"]
@@ -21,7 +21,7 @@ PANELS = "plugins/unique-contributors-by-category/index.html"
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a site of three days, with a gap of five hours."""
-    return worlds.shared(tmp_path_factory, "demo")
+    return example_sites.shared(tmp_path_factory, "demo")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-import worlds
+import example_sites
 from browser import WIDTHS, Visit, chromium, serving_tree
 from statscache import layout
 
@@ -27,7 +27,7 @@ HEAVIEST = 120_000
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The roots of a busy site, and of an attacker's."""
-    return {name: worlds.shared(tmp_path_factory, name) for name in ("demo", "hostile")}
+    return {name: example_sites.shared(tmp_path_factory, name) for name in ("demo", "hostile")}
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-import worlds
+import example_sites
 from browser import WIDTHS, Visit, chromium, serving_tree
 from statscache import layout
 from statscache.render import text
@@ -24,7 +24,7 @@ IMAGES = layout.page("cloud-images")
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a busy site."""
-    return worlds.shared(tmp_path_factory, "demo")
+    return example_sites.shared(tmp_path_factory, "demo")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import orjson
 import pytest
 from pydantic_core import PydanticUndefined
 
-from authority import Authority
+from ca import Authority
 from conftest import ROOT
 from s3_servers import KEY_ID, SECRET, Answer, Fault, Moto, Proxy, Request, SeaweedFS, Server, client
 from samples import NOON, Buyers, Receipts, Sales, Site, follow, fresh_site, line, published_files

@@ -19,8 +19,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from authority import Authority
 from broker import PROGRAM, QUEUE, RabbitMQ
+from ca import Authority
 from commands import BRAKE, PATIENCE, Home, Process, install_plugins, wait_for
 from conftest import ROOT
 from samples import NOON, TOPIC, line

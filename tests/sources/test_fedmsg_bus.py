@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 import zmq
 
-from authority import Sender
+from ca import Sender
 from loopback import free_endpoint
 from statscache.exceptions import SourceError
 from statscache.simulator import Traffic, simulate

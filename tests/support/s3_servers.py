@@ -24,7 +24,7 @@ from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from authority import Authority
+from ca import Authority
 from loopback import free_ports
 from server_process import ServerProcess
 

@@ -62,8 +62,8 @@ def shared(factory: pytest.TempPathFactory, name: str) -> Path:
     base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
-    directory = base / f"world-{name}"
-    with (base / f"world-{name}.lock").open("w") as lock:
+    directory = base / f"example-site-{name}"
+    with (base / f"example-site-{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = directory / "made"
         if not made.exists():
