@@ -321,7 +321,7 @@ async function unknown(index, name) {
   const near = await names.like(entity, name);
   const list = d.element("ul", { class: "near" }, ...near.map((each) => d.element("li", {}, d.element("a", { href: pageOf(client, entity, each) }, d.foreign(each, 90)))));
   place.replaceChildren(
-    head(one, name, `No ${entity} of this name is known. `, ...(near.length ? ["Did you mean one of these?"] : ["Search finds those that there are; ", link(`${ENTITIES[entity].page}/index.html`, `the top ${many}`), " are listed."])),
+    head(one, name, `No ${entity} of this name is known. `, ...(near.length ? ["Did you mean one of these?"] : ["Search for another name, or look at ", link(`${ENTITIES[entity].page}/index.html`, `the top ${many}`), "."])),
     near.length ? list : "",
   );
   document.title = `${d.clean(name, 80)}: not known · ${site}`;

@@ -182,7 +182,7 @@ def test_the_page_of_a_person_shows_the_documents(
         assert orjson.loads(visit.page.inner_text("pre")) == document
 
 
-def test_the_months_of_a_calendar_stand_above_their_days(site: str, first: dict[str, str], chromium: Browser) -> None:
+def test_the_months_of_a_calendar_are_above_their_days(site: str, first: dict[str, str], chromium: Browser) -> None:
     """Also on a phone, where the calendar scrolls."""
     with Visit(chromium, [site]) as visit:
         visit.open(f"{site}people/index.html?{first['person']}")
@@ -320,7 +320,7 @@ def test_case_does_not_matter_and_unknown_names_get_near_ones(
         expect(visit.page.get_by_role("heading", level=1)).to_have_text(name)
         assert visit.page.url.endswith(f"?{name}")
         visit.open(f"{site}people/index.html?{name}x")
-        expect(visit.page.get_by_text("Nothing is known of anybody of this name.")).to_be_visible()
+        expect(visit.page.get_by_text("No person of this name is known.")).to_be_visible()
         visit.page.locator(".near").get_by_role("link", name=name, exact=True).click()
         visit.page.wait_for_url(f"{site}people/index.html?{name}")
         visit.settle()
