@@ -136,7 +136,7 @@ def _until_none(waiting: "queue.Queue[bytes | None]") -> Iterator[bytes]:
         yield line
 
 
-class Service:
+class SupervisedService:
     """A `statscache run` that is started again whenever it has ended, as by a supervisor.
 
     Attributes:
@@ -247,7 +247,7 @@ def torture(directory: Path, seconds: float, seed: int) -> list[str]:
             GRACE,
         )
         (tortured.directory / "bus.toml").write_text(amqp.CONFIGURATION.format(url=broker.url, queue=QUEUE))
-        service = Service(tortured)
+        service = SupervisedService(tortured)
         stack.callback(service.close)
         _await(lambda: _is_there(broker), "the service made no queue")
         buses.start()
@@ -272,7 +272,7 @@ def torture(directory: Path, seconds: float, seed: int) -> list[str]:
 
 def _disturb(
     tortured: Installation,
-    service: Service,
+    service: SupervisedService,
     database: PostgreSQL,
     broker: RabbitMQ,
     history: HistoryFaults,
@@ -371,7 +371,7 @@ def _is_there(broker: RabbitMQ) -> bool:
     return False
 
 
-def _await_both_buses(tortured: Installation, service: Service) -> None:
+def _await_both_buses(tortured: Installation, service: SupervisedService) -> None:
     """Return once messages have come from both buses since the call."""
     now = int(time.time()) + 1
 

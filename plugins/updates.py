@@ -7,8 +7,6 @@ from typing import Any, ClassVar
 from statscache.plugins import Feed, Latest, Message, State, fields
 from statscache_plugins.events import BEGUN, Event, newest_rows, status_of
 
-_COMPOSED = ("bodhi.compose.", "bodhi.mashtask.")
-
 TOPICS = ("bodhi.updates.*.sync", "bodhi.compose.#", "bodhi.mashtask.#")
 
 _FEDORA = re.compile(r"(f[1-9][0-9]{0,2})-(.+)")

@@ -123,7 +123,7 @@ def _compare(reader: Reader, path: str, files: Files) -> None:
         if unfinished is not None and unfinished.data is not None and (is_current or unfinished.has(base, digest)):
             reader.findings.add_grouped(Weight.NOTE, path, IS_UNFINISHED)
             return
-        reader.findings.add(Weight.BROKEN, path, f"it does not hold the bytes of {base}")
+        reader.findings.add(Weight.BROKEN, path, f"its content differs from {base}")
 
 
 def _unpacked(path: str, data: bytes, size: int) -> bytes | None:

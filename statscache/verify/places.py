@@ -167,7 +167,7 @@ class Directory(Place):
             if place.name in ("", "..") or real.is_symlink():
                 real = real.resolve()
         except (OSError, RuntimeError, ValueError) as error:
-            raise Unreadable(f"its path leads nowhere: {error}") from error
+            raise Unreadable(f"its path cannot be resolved: {error}") from error
         if not real.is_relative_to(self._root):
             raise Unreadable("it is a link that leads out of the tree")
         return place

@@ -139,7 +139,7 @@ class TreeWalker:
         for digits in range(len(node.shard) + 1):
             self._entries[node.subtree, node.directory, node.shard[:digits]] += len(entries)
         if len(entries) > manifest.LARGEST and len(node.shard) < DIGITS:
-            self._findings.add(Weight.WRONG, where, f"it has {len(entries):,} entries, and is not split")
+            self._findings.add(Weight.WRONG, where, f"it has {len(entries):,} entries, but is not split")
         for name, entry in entries.items():
             if not _is_name(node.directory, name):
                 self._findings.add(Weight.BROKEN, where, f"{name!r:.100} is not the name of a file or directory")
@@ -148,9 +148,11 @@ class TreeWalker:
             elif entry.type in FILES:
                 self._file(node, where, name, entry)
             elif entry.type != "tree":
-                self._findings.add(Weight.WRONG, where, f"{name!r} is of type {entry.type}, which has no place here")
+                self._findings.add(
+                    Weight.WRONG, where, f"{name!r} has the type {entry.type}, which is not allowed here"
+                )
             elif node.depth >= DEEPEST:
-                self._findings.add(Weight.BROKEN, where, f"it lies over {DEEPEST} directories deep")
+                self._findings.add(Weight.BROKEN, where, f"it is more than {DEEPEST} directories deep")
             else:
                 self._next.append(_Node(entry, node.subtree, f"{node.directory}{name}/", node.depth + 1))
 
@@ -166,11 +168,11 @@ class TreeWalker:
     def _file(self, node: _Node, where: str, name: str, entry: Entry) -> None:
         path = f"{node.directory}{name}"
         if path in layout.OUTSIDE or path.startswith((layout.OBJECTS, layout.SNAPSHOTS)):
-            self._findings.add(Weight.WRONG, where, f"{path} is in the snapshot, and belongs outside")
+            self._findings.add(Weight.WRONG, where, f"{path} is in the snapshot, but belongs outside")
         elif layout.subtree(path) != node.subtree:
             self._findings.add(Weight.WRONG, where, f"{path} belongs in the subtree {layout.subtree(path)}")
         if layout.has_object(path) != (entry.type == "file"):
-            self._findings.add(Weight.WRONG, path, f"its entry has the type {entry.type}, of files elsewhere")
+            self._findings.add(Weight.WRONG, path, f"its entry has the type {entry.type}, which is for other files")
         elif entry.type == "file" and entry.object.partition(".")[2] != name.rpartition(".")[2]:
             self._findings.add(Weight.WRONG, path, f"its object {entry.object:.80} has another extension")
         self._tree.files.add(path, entry)

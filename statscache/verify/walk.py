@@ -160,7 +160,9 @@ class _Verification:
     def _check_signatures(self, index: Any) -> None:
         if not self._keys:
             if index["signatures"]:
-                self._findings.add(Weight.NOTE, layout.INDEX, "it is signed, and no key was given to check that")
+                self._findings.add(
+                    Weight.NOTE, layout.INDEX, "it is signed, but no key was given to check the signature"
+                )
             return
         try:
             self._report.signed_by = signatures.check(index, self._keys)
@@ -207,11 +209,11 @@ class _Verification:
                 continue
             # Both are written before the pointer, so while a publication is under way they may be ahead of it.
             if path == layout.STATUS and value["generation"] < index["generation"]:
-                self._findings.add(Weight.WRONG, path, "its generation is before that of the pointer")
+                self._findings.add(Weight.WRONG, path, "its generation is older than the pointer's")
             if path == layout.CHANGES:
                 self._retained = [row["snapshot"] for row in value["snapshots"]]
                 if index["snapshot"] not in self._retained:
-                    self._findings.add(Weight.WRONG, path, "the snapshot of the pointer is not in it")
+                    self._findings.add(Weight.WRONG, path, "the pointer's snapshot is not listed in it")
 
     def _history(self, current: str) -> None:
         # The root manifest is an object too, and was checked; its size is not needed.
@@ -237,7 +239,9 @@ class _Verification:
             if not sent:
                 self._findings.add(Weight.SERVED, path, "neither ETag nor Last-Modified is sent")
             elif not site.is_unmodified(path, {**sent, "Accept-Encoding": "gzip"}):
-                self._findings.add(Weight.SERVED, path, "a conditional request gets the whole file, not 304")
+                self._findings.add(
+                    Weight.SERVED, path, "a conditional request is answered with the whole file, not with 304"
+                )
         except Unreadable as error:
             self._findings.add(Weight.SERVED, path, str(error))
 
