@@ -125,8 +125,10 @@ async function look(index) {
     if (health) showStatus(health, await read("v1/status.json"), index);
     if (changes && index.snapshot !== shown) showChanges(changes, await read("v1/changes.json"));
     shown = index.snapshot;
+    health?.removeAttribute("data-unread");
   } catch {
     // The last state, or the text for browsers without scripts, stays.
+    health?.setAttribute("data-unread", "");
   }
 }
 
