@@ -155,6 +155,18 @@ def test_the_status_is_renewed_where_it_is_read(sites: str, chromium: Browser) -
         assert not visit.problems, visit.problems
 
 
+def test_the_status_says_once_that_data_are_old(sites: str, chromium: Browser) -> None:
+    """In its verdict; where that cannot be read, above it, as on every page."""
+    with Visit(chromium, [f"{sites}demo/"]) as visit:
+        visit.open(f"{sites}demo/status/index.html")
+        expect(visit.page.get_by_text("Needs attention: the newest message is")).to_be_visible()
+        expect(visit.page.locator("[data-overdue]")).to_be_hidden()
+        assert not visit.problems, visit.problems
+        visit.page.route("**/v1/status.json", lambda route: route.abort())
+        visit.page.reload()
+        expect(visit.page.get_by_text("These data are old: the newest message is")).to_be_visible()
+
+
 class References(HTMLParser):
     """Collects what a page refers to, and its fragments."""
 

@@ -289,7 +289,7 @@ def test_without_a_script_every_range_can_be_chosen(site: str, chromium: Browser
 def test_the_script_is_small(site: str, tree: Path, visit: Visit) -> None:
     """What a page with charts loads besides what every page and every table does is at most 4.95 kB compressed.
 
-    What one may then ask of a chart (other views, other numbers, files) is loaded if asked: 12.7 kB in all.
+    What one may then ask of a chart (other views, other numbers, files) is loaded if asked: 12.6 kB in all.
     """
     asked: set[str] = set()
     visit.page.on("request", lambda request: asked.add(request.url.removeprefix(site)))
@@ -312,4 +312,4 @@ def test_the_script_is_small(site: str, tree: Path, visit: Visit) -> None:
         visit.page.get_by_role("button", name="CSV").click()
     visit.settle()
     assert {path.removeprefix("assets/").partition(".")[0] for path in asked} >= {each[:-1] for each in on_use}
-    assert size(asked - everywhere - table) <= 12_720
+    assert size(asked - everywhere - table) <= 12_600

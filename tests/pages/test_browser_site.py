@@ -118,6 +118,16 @@ def test_tables_are_light_and_fit_every_screen(site: str, tree: Path, chromium: 
         assert not visit.problems, visit.problems
 
 
+def test_no_heading_is_broken_within_a_word(site: str, chromium: Browser) -> None:
+    """On a phone, a column of dashes is as wide as the longest word above it."""
+    with Visit(chromium, [site]) as visit:
+        visit.look(WIDTHS[0], "light")
+        visit.open(site + layout.page("volume-by-topic"))
+        heads = visit.page.locator("[data-table]:visible th.number")
+        expect(heads.get_by_text("Last 30 days")).to_be_attached()
+        assert max(box["height"] for head in heads.all() if (box := head.bounding_box())) < 90
+
+
 def test_the_front_page_answers_at_a_glance(site: str, tree: Path, chromium: Browser) -> None:
     """Numbers, what changed, statistics by subject; light, without a shift; test_browser tours it."""
     watch = """window.shift = 0; new PerformanceObserver((list) => {
