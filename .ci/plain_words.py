@@ -9,7 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-SUFFIXES = {".css", ".html", ".js", ".md", ".py", ".sh", ".spec", ".toml", ".ts", ".yaml", ".yml", ""}
+SUFFIXES = {"", ".conf", ".css", ".html", ".js", ".md", ".py", ".sh", ".spec", ".sql", ".svg", ".toml", ".ts", ".xml"}
+SUFFIXES |= {".yaml", ".yml"}
 
 # These show the words themselves.
 OWN = {"plain_words.py", "test_plain_words.py"}
@@ -21,10 +22,14 @@ WORDS = (
     (r"\banew\b", "again, from scratch"),
     (r"\b[Mm]end(s|ed|ing)?\b", "fix"),
     (r"\b[Nn]obody\b", "no one; or name what is unknown or unused"),
-    (r"\b[Ss]et(s|ting)? aside\b", "quarantined, the word of the command"),
+    (r"\b[Ss]et(s|ting)?( \w+){0,2} aside\b", "quarantined, the word of the command"),
     (r"\b[Tt](ake|akes|aken|ook) note\b", "record"),
     (r"\bbe had\b", "be fetched, be available"),
-    (r"\bwhat (came|comes|became|becomes) (of|to)\b", "the result"),
+    (r"\b[Ww]hat (came|comes|became|becomes) (of|to)\b", "the result"),
+    (r"\bfor want of\b", "because there is no, without"),
+    (r"\bof the net\b|\baddress(es)? of mail\b", "e-mail address, IP address"),
+    (r"\b[Ee]verybody may\b", "world-readable, or who may"),
+    (r"\b(broken|breaks) off\b", "interrupted, incomplete"),
     (r"\bfor ever\b", "forever"),
     (r"\bany longer\b", "no longer, before the verb"),
     (r"\bat work\b", "running, working"),

@@ -1,4 +1,4 @@
-"""What the project promises about its cost and its endurance, measured: `make bench` and `make torture`."""
+"""Measure what the project promises about its cost and its robustness: `make bench` and `make torture`."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A sender who means harm: valid messages that are to make keys, documents or work explode."""
+"""A hostile sender: valid messages that try to make keys, documents or work explode."""
 
 import random
 

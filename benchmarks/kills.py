@@ -1,4 +1,4 @@
-"""Kills: where they are aimed at, and where they hit, both told by the log of the killed process."""
+"""Kills: where they are aimed, and where they hit; both are read from the log of the killed process."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ _PUBLISHING = re.compile(
 # With the lines below it, up to the next line that begins with a date: a traceback.
 _TROUBLE = re.compile(rb"^\S+ \S+ ((?:ERROR|CRITICAL) .*(?:\n(?!\d{4}-).*)*)", re.MULTILINE)
 EXPECTED_TROUBLE = b"another publisher is working"
-"""What a process says that was started before PostgreSQL saw that the one before is dead."""
+"""The error of a process that is started before PostgreSQL has seen that the previous one is dead."""
 
 
 class Aim(NamedTuple):
@@ -46,7 +46,7 @@ AIMS = (
     Aim(b"publishing: deleting", 0.0),
     Aim(b"", 2.0, warm=False),
 )
-"""In turn."""
+"""The kills of a run, in turns."""
 
 
 @dataclass
@@ -77,5 +77,5 @@ class Log:
 
     @property
     def trouble(self) -> list[str]:
-        """Errors that it had logged, but for those that a kill explains."""
+        """Errors that it had logged, except those that a kill explains."""
         return [line.decode() for line in _TROUBLE.findall(self.text) if EXPECTED_TROUBLE not in line]

@@ -1,6 +1,6 @@
 """Latency: the time from publication on the bus to a changed file in `public/`.
 
-The published total of all messages tells which of them a file knows. A message is published when a reader who looks at
+The published total of all messages shows which of them a file counts. A message is published when a reader who looks at
 the file all the time first sees it counted.
 """
 
@@ -22,7 +22,7 @@ RATE = 100
 """Messages a second."""
 
 SECONDS = 60
-"""For so long."""
+"""Seconds for which messages are sent."""
 
 _WARM_UP = 15
 """Seconds at the start that do not count: the first publication makes the whole site."""
@@ -61,7 +61,7 @@ def measure(archive: Path, directory: Path) -> list[Result]:
 
 
 def _look(path: Path, seen: list[float], total: int) -> None:
-    """Note when each message was first seen to be counted, until all are."""
+    """Record when each message was first seen counted, until all are."""
     before = None
     while len(seen) < total:
         changed = path.stat().st_ino if path.exists() else None

@@ -50,4 +50,4 @@ class MeteredDirectory(DirectoryTarget):
 
 
 metered = patch("statscache.publish.targets.DirectoryTarget", MeteredDirectory)
-"""Has publications to a directory counted, as a context."""
+"""A context in which publications to a directory are counted."""

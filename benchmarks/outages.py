@@ -1,9 +1,9 @@
-"""Torture by outages: all that a service depends on fails at random, while messages come on both buses.
+"""Torture by outages: everything that a service depends on fails at random, while messages come on both buses.
 
 The service is killed and started again; PostgreSQL ends or crashes; RabbitMQ is killed; the history server answers with
-errors, half answers, wrong totals, or not at all. Of the messages, some come on the ZeroMQ bus, where what no one hears
-is lost, some on the AMQP bus, and some on both; the history server has them all. In the end `backfill --gaps` must
-bring back all that was lost, and the data that is published must be those of an archive.
+errors, half answers, wrong totals, or not at all. Of the messages, some come on the ZeroMQ bus, where what no one
+receives is lost, some on the AMQP bus, and some on both; the history server has them all. In the end `backfill --gaps`
+must bring back all that was lost, and the data that is published must be those of an archive.
 """
 
 import queue
@@ -38,7 +38,7 @@ GRACE = 0.02
 """Hours for which a reader may follow what was current, for the service publishes while the tree is checked."""
 
 PATIENCE = 600.0
-"""Seconds in which a service that is well must have done what is waited for."""
+"""Seconds that a service without faults may take for what is waited for."""
 
 _START = 1439164800
 _CONFIGURATION = """\
@@ -136,7 +136,7 @@ def _until_none(waiting: "queue.Queue[bytes | None]") -> Iterator[bytes]:
         yield line
 
 
-class Service:
+class SupervisedService:
     """A `statscache run` that is started again whenever it has ended, as by a supervisor.
 
     Attributes:
@@ -177,27 +177,27 @@ class Service:
         self._log.close()
 
 
-class Weather:
-    """The moods of the history server: most of the time it is well, and now and then it is not, in one of many ways."""
+class HistoryFaults:
+    """The faults of the history server: from time to time it fails for a while, in one of several ways."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._until = 0.0
-        self._mood: Callable[[Answer], None] = _error
+        self._fault: Callable[[Answer], None] = _error
 
-    def worsen(self, seconds: float) -> None:
-        """Be unwell for so long."""
-        self._mood = self._rng.choice([_error, _half, _wrong_total, _page_for_people, _silent])
+    def begin(self, seconds: float) -> None:
+        """Fail in a random way for this long."""
+        self._fault = self._rng.choice([_error, _half, _wrong_total, _page_for_people, _silent])
         self._until = time.monotonic() + seconds
 
-    def clear(self) -> None:
-        """Be well."""
+    def end(self) -> None:
+        """Answer correctly again."""
         self._until = 0.0
 
     def __call__(self, _query: Query, answer: Answer) -> None:
-        """Change an answer as the mood has it."""
+        """Change an answer while the server is to fail."""
         if time.monotonic() < self._until:
-            self._mood(answer)
+            self._fault(answer)
 
 
 def _error(answer: Answer) -> None:
@@ -232,12 +232,12 @@ def torture(directory: Path, seconds: float, seed: int) -> list[str]:
     if programs is None:
         raise TortureError("outages need PostgreSQL and RabbitMQ (Debian: postgresql, rabbitmq-server)")
     rng = random.Random(seed)
-    weather = Weather(rng)
+    faults = HistoryFaults(rng)
     with ExitStack() as stack:
         database = stack.enter_context(PostgreSQL(programs))
         database.execute("CREATE DATABASE torture TEMPLATE template0")
         broker = stack.enter_context(RabbitMQ())
-        history = stack.enter_context(HistoryServer([], weather))
+        history = stack.enter_context(HistoryServer([], faults))
         buses = Buses(broker, history, directory / "archive.ndjson", seed)
         tortured = Installation(
             directory / "tortured",
@@ -247,35 +247,35 @@ def torture(directory: Path, seconds: float, seed: int) -> list[str]:
             GRACE,
         )
         (tortured.directory / "bus.toml").write_text(amqp.CONFIGURATION.format(url=broker.url, queue=QUEUE))
-        service = Service(tortured)
+        service = SupervisedService(tortured)
         stack.callback(service.close)
         _await(lambda: _is_there(broker), "the service made no queue")
         buses.start()
-        # What no one heard before the first message, and after the last, leaves no gap.
+        # What is sent before the first and after the last accepted message leaves no gap.
         _await_both_buses(tortured, service)
-        events = _disturb(tortured, service, database, broker, weather, rng, seconds)
-        weather.clear()
+        events = _disturb(tortured, service, database, broker, faults, rng, seconds)
+        faults.end()
         _await_both_buses(tortured, service)
         buses.stop()
         _await(lambda: broker.length() == 0, "the service does not take what waits in the queue")
         if status := service.end(signal.SIGTERM):
             raise TortureError(f"after SIGTERM the service ended with status {status}:\n{_tail(tortured)}")
-        heard = orjson.loads(tortured.do("status", "--json"))["journal"]["messages"]
+        accepted = orjson.loads(tortured.do("status", "--json"))["journal"]["messages"]
         return [
             f"{sum(events.values())} outages in {seconds:.0f} s:",
             *(f"  {number:4} {event}" for event, number in events.most_common()),
             f"the service ended by itself {len(service.ends)} times, with status {sorted({*service.ends})}",
-            f"{buses.sent:,} messages were sent, and {heard:,} of them were heard or repaired before the end",
+            f"{buses.sent:,} messages were sent, and {accepted:,} of them were accepted before the end",
             _compare(directory, tortured, buses),
         ]
 
 
 def _disturb(
     tortured: Installation,
-    service: Service,
+    service: SupervisedService,
     database: PostgreSQL,
     broker: RabbitMQ,
-    weather: Weather,
+    history: HistoryFaults,
     rng: random.Random,
     seconds: float,
 ) -> Counter[str]:
@@ -301,7 +301,7 @@ def _disturb(
         "PostgreSQL restarted": lambda: restart_database(signal.SIGINT),
         "PostgreSQL crashed": lambda: restart_database(signal.SIGQUIT),
         "RabbitMQ killed": restart_broker,
-        "history failing": lambda: weather.worsen(rng.uniform(5, 20)),
+        "history failing": lambda: history.begin(rng.uniform(5, 20)),
     }
     began = time.monotonic()
     happened: Counter[str] = Counter()
@@ -371,16 +371,16 @@ def _is_there(broker: RabbitMQ) -> bool:
     return False
 
 
-def _await_both_buses(tortured: Installation, service: Service) -> None:
-    """Return when both buses have been heard from now on."""
+def _await_both_buses(tortured: Installation, service: SupervisedService) -> None:
+    """Return once messages have come from both buses since the call."""
     now = int(time.time()) + 1
 
-    def are_heard() -> bool:
+    def have_delivered() -> bool:
         service.supervise()
         seen = {row["name"]: row["seen_at"] for row in orjson.loads(tortured.do("status", "--json"))["sources"]}
         return all(seen.get(name, 0) > now for name in ("fedmsg", "fedora-messaging"))
 
-    _await(are_heard, "one of the buses is not heard")
+    _await(have_delivered, "no messages come from one of the buses")
 
 
 def _await(condition: Callable[[], bool], complaint: str) -> None:

@@ -22,7 +22,7 @@ PLUGINS = 40
 """Plugins on the page: those that are installed, and more of one kind."""
 
 MESSAGES = 20_000
-"""Messages of which they tell."""
+"""Messages that they count."""
 
 _VISITS = 9
 _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"

@@ -1,4 +1,4 @@
-"""Plugins: what each costs a message of history, in a run of its own, for the instruments cost something too."""
+"""Plugins: what each costs for a message of history, in a run of its own, because measuring costs time too."""
 
 import time
 from collections import defaultdict
@@ -22,7 +22,7 @@ MESSAGES = 100_000
 
 
 def measure(archive: Path, directory: Path) -> list[Result]:
-    """Take the first messages of `archive` into a new database, and tell processor time by plugin, greatest first."""
+    """Take the first messages of `archive` into a new database, and return processor time by plugin, greatest first."""
     place = directory / "plugins"
     place.mkdir()
     installation = install(place)
@@ -45,7 +45,7 @@ def _result(plugin: Plugin, seconds: dict[tuple[str, str], float], messages: int
 
 @contextmanager
 def _instruments(seconds: dict[tuple[str, str], float]) -> Iterator[None]:
-    """Note the processor time that the plugins take, by name and work."""
+    """Record the processor time that the plugins take, by name and work."""
 
     def timed(function: Callable[..., Any], work: str, argument: int) -> Callable[..., Any]:
         def run(*arguments: Any, **more: Any) -> Any:

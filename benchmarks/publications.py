@@ -42,7 +42,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Publication:
-    """What one publication came to.
+    """What one publication cost.
 
     Attributes:
         messages: The number of messages before it.
@@ -149,13 +149,13 @@ def _publish(publishing: Publishing, step: Step) -> Publication:
 
 
 def _peak() -> int:
-    """Return the greatest resident size of this process in bytes since the last call, as Linux tells it."""
+    """Return the greatest resident size of this process in bytes since the last call, as Linux reports it."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
             # proc(5): 5 sets the mark back to the present size.
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
             return 1024 * int(line.split()[1])
-    raise RuntimeError("/proc/self/status has no VmHWM: the benchmark measures as Linux tells it")
+    raise RuntimeError("/proc/self/status has no VmHWM: the benchmark needs Linux")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Replay: history from a real datagrepper on this machine, beside what that server gives to whoever only asks."""
+"""Replay: history from a real datagrepper on this machine, compared with only fetching it from that server."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ import orjson
 import urllib3
 
 from benchmarks.result import Result
-from grepper import Datagrepper
+from datagrepper_server import Datagrepper
 from servers import PostgreSQL
 from statscache.config import Config
 from statscache.installation import Installation

@@ -12,8 +12,8 @@ class Result:
         what: What was measured, in words.
         value: The number.
         unit: Unit of the number; `x` where it is a ratio.
-        most: The greatest value that is promised; None where nothing is.
-        least: The least value that is promised, likewise.
+        most: The greatest value that is promised; None if there is none.
+        least: The least value that is promised; None if there is none.
         note: What the number is made of.
     """
 
@@ -26,7 +26,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """True if the promise is kept; `-` where nothing is promised."""
+        """`met` or `MISSED`; `-` if nothing is promised."""
         if self.most is None and self.least is None:
             return "-"
         met = (self.most is None or self.value <= self.most) and (self.least is None or self.value >= self.least)
@@ -34,7 +34,7 @@ class Result:
 
     @property
     def promise(self) -> str:
-        """What is promised, for a person; `-` where nothing is."""
+        """The limit with its unit; `-` if nothing is promised."""
         if self.least is not None:
             return f">= {self.least:g} {self.unit}"
         return "-" if self.most is None else f"<= {self.most:g} {self.unit}"

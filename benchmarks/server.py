@@ -9,11 +9,11 @@ from sqlalchemy import create_engine, text
 from benchmarks.timed import Spent
 
 _TICKS = 100
-"""Of the clock in /proc, a second (`getconf CLK_TCK`)."""
+"""Clock ticks of /proc in a second (`getconf CLK_TCK`)."""
 
 
 class Expenses:
-    """Tells what the server of a database spends, from the outside.
+    """Measures what the server of a database spends, from outside.
 
     Args:
         url: SQLAlchemy URL of the database.
@@ -59,5 +59,5 @@ def _cpu(postmaster: int) -> float:
 
 
 def _stat(process: int) -> list[str]:
-    """Return what /proc tells of a process, from its state on: fields 3 and later of proc(5)."""
+    """Return the fields of /proc/PID/stat from the state on: fields 3 and later of proc(5)."""
     return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()

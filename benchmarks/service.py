@@ -1,4 +1,4 @@
-"""A service that runs in a process of its own, and what can be seen of it from outside."""
+"""A service in a process of its own, observed from outside."""
 
 import signal
 import sqlite3
@@ -18,7 +18,7 @@ class Service:
 
     Args:
         directory: Where it runs, which is made.
-        configuration: Its configuration, but for database and targets, which are the default's.
+        configuration: Its configuration, except database and targets, which are the defaults.
     """
 
     def __init__(self, directory: Path, configuration: str) -> None:
@@ -58,7 +58,7 @@ class Service:
         for line in Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
-        raise RuntimeError("/proc has no VmRSS: the benchmark measures memory as Linux tells it")
+        raise RuntimeError("/proc has no VmRSS: the benchmark needs Linux")
 
     def await_accepted(self, number: int) -> None:
         """Return when so many messages are in the journal.

@@ -194,7 +194,7 @@ def _parse(lines: Iterator[bytes], done: Run) -> None:
 
 
 class _Meter:
-    """Tells the other process what a part took, and waits until it has parsed the same lines."""
+    """Reports to the other process what a part took, and waits until it has parsed the same lines."""
 
     def __init__(self) -> None:
         self._start()
@@ -228,7 +228,7 @@ def _number(path: str, name: str) -> int:
     for line in Path(path).read_text(encoding="ascii").splitlines():
         if line.startswith(name):
             return int(line.split()[1])
-    raise RuntimeError(f"{path} has no {name} the benchmark measures as Linux tells it")
+    raise RuntimeError(f"{path} has no field {name.rstrip(':')}: the benchmark needs Linux")
 
 
 def _backfill(installation: Installation, task: Task, workers: Workers | None) -> Iterator[int]:

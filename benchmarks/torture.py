@@ -3,9 +3,9 @@
     python -m benchmarks.torture [--kills 50] [--decayed 14] [--seed N] [--database URL]...
     python -m benchmarks.torture --outages SECONDS [--seed N]
 
-Simulated traffic, and a sender who means harm, share a real fedmsg bus that outlives every kill; what passes while
-no one listens is lost, as in life. Each kill is a SIGKILL, aimed at a line of the service's own log; where it hit is
-told by the last lines that the killed process had written. After each kill a reader follows the published pointer. In
+Simulated traffic, and a hostile sender, share a real fedmsg bus that outlives every kill; what is sent while no one
+listens is lost, as in production. Each kill is a SIGKILL, aimed at a line of the service's own log; where it hit is
+read from the last lines of that log. After each kill a reader follows the published pointer. In
 the end the database is completed from an archive of all that was sent, and must publish the snapshot that the archive
 alone gives in an empty database. Then bits are flipped in copies of it, which must publish what is right, or nothing.
 

@@ -17,7 +17,7 @@ from benchmarks.kills import EXPECTED_TROUBLE, Aim, Log
 from benchmarks.tree import Tree
 
 PATIENCE = 300.0
-"""Seconds in which the service must come to where it is to be killed."""
+"""Seconds in which the service must reach the step at which it is to be killed."""
 
 _CONFIGURATION = """\
 [database]
@@ -122,7 +122,7 @@ class Installation:
             text += pipe.read()
         status = process.wait()
         if status != -signal.SIGKILL or not aim.is_reached(text):
-            did = f"ended by itself with status {status}" if status != -signal.SIGKILL else "did not get on"
+            did = f"ended by itself with status {status}" if status != -signal.SIGKILL else "made no progress"
             end = b"\n".join(text.splitlines()[-20:]).decode(errors="replace")
             raise TortureError(f"statscache {' '.join(arguments)} {did}, before {aim.text.decode()!r}:\n{end}")
         return Log(text)
@@ -158,7 +158,7 @@ class Installation:
         self.tree.check_whole()
 
     def decay(self, identity: str, copies: int, rng: random.Random) -> str:
-        """Flip three bits in each of some copies of an SQLite database, and publish each to a place where nothing is.
+        """Flip three bits in each of some copies of an SQLite database, and publish each to an empty directory.
 
         Args:
             identity: The snapshot that the database has.
@@ -166,7 +166,7 @@ class Installation:
             rng: Chooses the bits.
 
         Returns:
-            What came of it, for the summary.
+            The result, for the summary.
 
         Raises:
             TortureError: Something else was published with status 0, or the end was a traceback.
@@ -199,8 +199,8 @@ class Installation:
         published = {row["name"]: row for row in self.tree.index()["plugins"]}
         if missing := sorted(installed - published.keys()):
             raise TortureError(f"these plugins took no part: {', '.join(missing)}")
-        if lame := sorted(name for name, row in published.items() if row["state"] != "ok"):
-            raise TortureError(f"these plugins are not ok: {', '.join(lame)}")
+        if failed := sorted(name for name, row in published.items() if row["state"] != "ok"):
+            raise TortureError(f"these plugins are not ok: {', '.join(failed)}")
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
         return [sys.executable, "-m", "statscache", *arguments]

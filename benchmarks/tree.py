@@ -20,8 +20,8 @@ class BrokenTree(Exception):
 class Tree:
     """A published tree in a directory.
 
-    Objects whose digest was right are not read again by `check`, for their content never changes; `check_whole` takes
-    no one's word.
+    Objects whose digest was right are not read again by `check`, because their content never changes; `check_whole`
+    reads everything.
     """
 
     def __init__(self, root: Path) -> None:
@@ -96,8 +96,8 @@ class Tree:
         siblings = {f"{path}.gz" for path in expected}
         if damaged := sorted(path for path in there & siblings if not self._is_sibling(path)):
             raise BrokenTree(f"these are not compressed siblings: {', '.join(damaged[:5])}")
-        if strays := sorted(there - expected - siblings):
-            raise BrokenTree(f"{len(strays)} files belong to nothing: {', '.join(strays[:5])}")
+        if orphans := sorted(there - expected - siblings):
+            raise BrokenTree(f"{len(orphans)} files belong to nothing: {', '.join(orphans[:5])}")
 
     def _listed(self, generation: int) -> list[str]:
         """Return the snapshots up to a generation that a reader sees."""

@@ -1,4 +1,4 @@
-"""The dashboard's document, made from announced begins and ends: what is running, how runs ended, what to launch."""
+"""The dashboard's document, made from announced starts and ends: what is running, how runs ended, what to launch."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -19,7 +19,7 @@ COLUMNS = ("step", "status", "start", "stop", "last_done", "run", "link")
 """The fields of the arrays in `steps`."""
 
 CLOUD = "cloud"
-"""The area whose items are images in regions; all others are runs with a begin and an end."""
+"""The area whose items are images in regions; all others are runs with a start and an end."""
 
 Value = tuple[tuple[str | None, ...], int, Mapping[str, Any]]
 """Key (area, component, release, architecture, step, place, status), time and value of an entry."""
@@ -44,7 +44,7 @@ class Run(NamedTuple):
         architecture: None for the primary ones together, or if none is named.
         step: None for the whole.
         status: `in-progress`, how it ended, or `unknown` if that may have been missed.
-        start: None if its begin was not announced.
+        start: None if its start was not announced.
         stop: None if no end was announced.
         last_done: When a run before it was done, if this one is not.
         run: Its id, if it has one.
@@ -102,7 +102,7 @@ def _last_run(of: tuple[str | None, ...], entries: Sequence[Entry]) -> Run:
     else:
         start, end = begins[0], None
     if ends and starts[0] is None and (start is None or ends[0].timestamp > start.timestamp):
-        # The announcement of the begin was lost.
+        # The announcement of the start was lost.
         start, end = None, ends[0]
     shown = end or begins[0]
     good = [entry.timestamp for entry in ends if entry.status in SUCCESSES]
@@ -123,7 +123,7 @@ def _last_run(of: tuple[str | None, ...], entries: Sequence[Entry]) -> Run:
 
 
 def _start_of(end: Entry, begins: Sequence[Entry], ends: Sequence[Entry]) -> Entry | None:
-    """Return the begin of the run that `end` ended: by its id, or else by time; None if there is none."""
+    """Return the start of the run that `end` ended: by its id, or else by time; None if there is none."""
     before = [begin for begin in begins if begin.timestamp <= end.timestamp]
     for begin in before:
         if begin.run is not None and begin.run == end.run:

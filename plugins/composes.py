@@ -22,7 +22,7 @@ _TYPES = {"n": "nightly", "t": "test", "d": "development", "ci": "ci"}
 # Several statistics ask the same of one message, one after the other.
 @lru_cache(maxsize=1)
 def events(message: Message) -> list[Event]:
-    """Return the begin or end of a compose, or of a step, that a message of `TOPICS` announces."""
+    """Return the start or end of a compose, or of a step, that a message of `TOPICS` announces."""
     if message.category == "compose":
         return _by_branch(message)
     compose = fields.text(message.body, "compose_id")

@@ -1,6 +1,6 @@
-"""How long things take: a counter of how many there were, of their seconds added up, and of how many took as long.
+"""Durations: for each key, how many things there were, the sum of their seconds, and a histogram of their seconds.
 
-The last is a histogram with spans of at most a tenth of their start. Sums of it are exact, whatever the order of the
+The histogram has spans of at most a tenth of their start. Sums of it are exact, whatever the order of the
 messages, so a median of any of its days is: the middle of the span that holds it, which is wrong by at most 5 %.
 """
 

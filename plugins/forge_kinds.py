@@ -2,7 +2,7 @@
 
 Pagure says it in the topic. Webhooks of the others are forwarded as they come, in `body`, and say a part of it there;
 GitHub's came without that envelope until 2024, with the action in the topic. One thing done is counted once, although
-GitHub and Forgejo tell of a new branch or tag by `create` and by `push`, and GitHub of a star by `star` and by `watch`.
+GitHub and Forgejo announce a new branch or tag by `create` and by `push`, and GitHub a star by `star` and by `watch`.
 """
 
 from functools import lru_cache
@@ -46,7 +46,7 @@ _ON_PAGURE = {
     "pull-request.flag.updated": "check",
     "pull-request.new": "pull request opened",
 }
-# By event and action of a webhook. "" stands for a body without an action.
+# By event and action of a webhook; the action is "" if the body has none.
 _IN_WEBHOOKS = {
     "fork": {"": "star or fork"},
     "issue": {"opened": "issue opened", "open": "issue opened", "closed": "issue closed", "close": "issue closed"},
@@ -81,7 +81,7 @@ _NOTED = {"Issue": "issue comment", "MergeRequest": "pull request comment"}
 
 
 def payload(message: Message) -> dict[str, Any]:
-    """Return the payload of a webhook, out of its envelope; of Pagure, the body."""
+    """Return the payload of a webhook without its envelope; for Pagure, the body."""
     inner = message.body.get("body")
     return inner if type(inner) is dict else message.body
 
@@ -91,9 +91,9 @@ def payload(message: Message) -> dict[str, Any]:
 def forge_and_kind(message: Message) -> tuple[str, str]:
     """Return the forge and the kind of event, one of `KINDS`."""
     forge, _, event = message.name.partition(".")
-    said = payload(message)
-    kind = _pagure_kind(event, said) if forge == "pagure" else _webhook_kind(event, said)
-    return forge, "pull request merged" if kind == "pull request closed" and _is_merged(said) else kind
+    body = payload(message)
+    kind = _pagure_kind(event, body) if forge == "pagure" else _webhook_kind(event, body)
+    return forge, "pull request merged" if kind == "pull request closed" and _is_merged(body) else kind
 
 
 def _pagure_kind(event: str, body: dict[str, Any]) -> str:
@@ -138,8 +138,8 @@ def _action(body: dict[str, Any]) -> str:
     return fields.text(body, "action") or fields.text(body, "object_attributes", "action") or ""
 
 
-def _is_merged(said: dict[str, Any]) -> bool:
-    for merged in (said.get("merged"), fields.value(said, "pull_request", "merged")):
+def _is_merged(body: dict[str, Any]) -> bool:
+    for merged in (body.get("merged"), fields.value(body, "pull_request", "merged")):
         if type(merged) is bool:
             return merged
-    return fields.text(said, "pullrequest", "status") == "Merged"
+    return fields.text(body, "pullrequest", "status") == "Merged"

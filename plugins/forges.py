@@ -100,7 +100,7 @@ class PullRequests(Counter):
     featured = True
     definition = (
         "One is counted under `opened` when a pull request (on GitLab: a merge request) is opened, under `merged` when"
-        " one is merged, and under `closed` when one is closed without."
+        " one is merged, and under `closed` when one is closed without a merge."
     )
     unit = "pull requests"
     dimensions = ("forge", "outcome")
@@ -164,12 +164,12 @@ def _project_of(message: Message) -> str | None:
     return _webhook_project(payload(message))
 
 
-def _webhook_project(said: dict[str, Any]) -> str | None:
+def _webhook_project(body: dict[str, Any]) -> str | None:
     """Return the project with its namespace, which GitLab names in another place than the others."""
     return (
-        fields.text(said, "repository", "full_name")
-        or fields.text(said, "run", "repository", "full_name")
-        or fields.text(said, "project", "path_with_namespace")
+        fields.text(body, "repository", "full_name")
+        or fields.text(body, "run", "repository", "full_name")
+        or fields.text(body, "project", "path_with_namespace")
     )
 
 
@@ -193,13 +193,13 @@ def _seconds_to_merge(message: Message) -> int | None:
     return None if opened is None or opened > message.timestamp else message.timestamp - opened
 
 
-def _opened(said: dict[str, Any]) -> int | None:
+def _opened(body: dict[str, Any]) -> int | None:
     """Return when a pull request was opened, in seconds since 1970 UTC; None if missing."""
-    opened = fields.text(said, "pullrequest", "date_created")
+    opened = fields.text(body, "pullrequest", "date_created")
     if opened is not None:
         return int(opened) if opened.isascii() and opened.isdecimal() and len(opened) <= 10 else None
-    opened = fields.text(said, "pull_request", "created_at")
-    opened = opened or fields.text(said, "object_attributes", "created_at")
+    opened = fields.text(body, "pull_request", "created_at")
+    opened = opened or fields.text(body, "object_attributes", "created_at")
     try:
         # GitLab wrote `2024-05-04 11:26:26 UTC` until it changed to ISO 8601.
         moment = datetime.fromisoformat((opened or "").replace(" UTC", "+00:00"))

@@ -29,9 +29,9 @@ _ARCHITECTURE = re.compile(r".*[-.]((?:x86_64|aarch64|armhfp|i[3-6]86|ppc64le|pp
 # Several statistics ask the same of one message, one after the other.
 @lru_cache(maxsize=1)
 def events(message: Message) -> list[Event]:
-    """Return the begins and ends of koji's tasks for images that a message of `TOPICS` announces.
+    """Return the starts and ends of koji's tasks for images that a message of `TOPICS` announces.
 
-    Only images made by release engineering count here: everyone may have koji make one for a trial.
+    Only images made by release engineering count: anyone may have koji make one as a trial.
     """
     body = message.body
     # Nearly all tasks are of other methods, which this rules out first.

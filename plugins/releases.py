@@ -86,7 +86,7 @@ def _update(name: str, body: dict[str, Any]) -> str | None:
         if release := named(fields.text(update, "release", "name")) or built_for(fields.text(update, "title")):
             return release
     title = fields.text(body, "comment", "update_title")
-    # What asks for tests of an update names its release and builds.
+    # A request to test an update names its release and builds.
     return built_for(title) or named(fields.text(body, "artifact", "release"))
 
 

@@ -7,8 +7,6 @@ from typing import Any, ClassVar
 from statscache.plugins import Feed, Latest, Message, State, fields
 from statscache_plugins.events import BEGUN, Event, newest_rows, status_of
 
-_COMPOSED = ("bodhi.compose.", "bodhi.mashtask.")
-
 TOPICS = ("bodhi.updates.*.sync", "bodhi.compose.#", "bodhi.mashtask.#")
 
 _FEDORA = re.compile(r"(f[1-9][0-9]{0,2})-(.+)")
@@ -18,7 +16,7 @@ _VERSION = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{1,3})?")
 
 
 def events(message: Message) -> list[Event]:
-    """Return the begin or end of a repository's compose or sync that a message of `TOPICS` announces."""
+    """Return the start or end of a repository's compose or sync that a message of `TOPICS` announces."""
     repository = fields.text(message.body, "repo")
     if repository is None:
         return []
@@ -58,7 +56,7 @@ class UpdatePushes(Latest):
     failures: ClassVar[dict[str, tuple[str, ...]]] = {"state": ("failed",)}
     definition = (
         "A push is shown when the files of a repository were copied to the master mirror (`mirror`), when Bodhi has"
-        " seen them there (`sync`), and when Bodhi is through with all of it (`compose`), be it done or failed. Of each"
+        " seen them there (`sync`), and when Bodhi has finished the whole push (`compose`), done or failed. Of each"
         " repository the last push that was done and the last that failed are shown."
     )
     unit = "pushes"

@@ -1,6 +1,6 @@
 """The volume of messages on the bus: in all, by category, topic, release, person, bot and package.
 
-These concern every message, so they declare on what they depend, and are asked once for what many have in common.
+They concern every message, so they declare `depends_on`: `observe` is called once for messages with the same values.
 """
 
 from typing import ClassVar

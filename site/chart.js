@@ -6,18 +6,15 @@
 // that is `partial`, values are the least. Buckets are added up if `additive`, curves if `keysAddUp`.
 
 import { element, number, svg } from "./dom.js";
-import { clock, compact, monthOf, startOfMonth } from "./labels.js";
+import { clock, compact, MONDAY, monthOf, startOfMonth, WEEK } from "./labels.js";
 import { DAY, minute, month, together, year } from "./values.js";
 
 const WIDE = 60;
 const INSET = 0.12;
-const STEPS = [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, DAY, 2 * DAY, 7 * DAY];
-const WEEK = 7 * DAY;
-// 1970 began on a Thursday.
-const MONDAY = 4 * DAY;
+const STEPS = [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, DAY, 2 * DAY, WEEK];
 const MONTHS = [1, 2, 3, 6, 12, 24, 60, 120];
 
-const decimal = (value, places) => String(Number(value.toFixed(places)));
+const decimal = (value) => Number(value.toFixed(2));
 
 /** The marks of the time axis as `[bucket, text]`, at most so many. */
 function ticks({ starts, end, seconds }, most) {
@@ -52,7 +49,7 @@ function levels(low, high, log) {
 
 /** Columns from the baseline up. Few columns have gaps between them; many touch, and are drawn as one outline. */
 function columns(tops, ground) {
-  if (tops.length <= WIDE) return tops.map((top, at) => (top === null || top === ground ? "" : `M${decimal(at + INSET, 2)} ${ground}V${top}h${decimal(1 - 2 * INSET, 2)}V${ground}z`)).join("");
+  if (tops.length <= WIDE) return tops.map((top, at) => (top === null || top === ground ? "" : `M${decimal(at + INSET)} ${ground}V${top}h${decimal(1 - 2 * INSET)}V${ground}z`)).join("");
   let path = "";
   let before = ground;
   for (let at = 0, next; at < tops.length; at = next) {
@@ -80,7 +77,7 @@ function plane(model, curves, { height, most, lines, log, top, id }) {
   const down = height / (peak - marks[0]);
   // Whole pixels; any value above zero is at least one pixel high.
   const y = (value) => (log ? Math.round(height * (1 - Math.log1p(value) / Math.log1p(peak))) : Math.max(0, Math.floor((peak - value) * down + 0.5) - (value > 0 && value * down < 0.5)));
-  const share = (at) => `${decimal((at * 100) / Math.max(1, count), 2)}%`;
+  const share = (at) => `${decimal((at * 100) / Math.max(1, count))}%`;
   const box = svg("svg", { class: "plane", width: "100%", height, "aria-hidden": "true" });
   for (const level of marks) box.append(svg("line", { class: "grid", x2: "100%", y1: y(level), y2: y(level) }), svg("text", { class: "y", x: -8, y: y(level), dy: ".35em" }, compact(level)));
   ticks(model, most).forEach(([at, text], number) => {

@@ -63,8 +63,7 @@ async function png(shown) {
   const url = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
   image.src = url;
   await image.decode().finally(() => URL.revokeObjectURL(url));
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [1440, height * 2];
+  const canvas = element("canvas", { width: 1440, height: height * 2 });
   canvas.getContext("2d").drawImage(image, 0, 0, 1440, height * 2);
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
@@ -72,14 +71,13 @@ async function png(shown) {
 const WIDGETS = { "3h": ["1m", 1], "7d": ["1h", 7], "30d": ["1d", 30], "1y": ["1w", 364], all: ["1mo", 3660] };
 
 /** The code of an element that shows the same chart on another page, with the same view, scale and keys. */
-function embed({ base, plugin, name, range, key, isUnbounded, view, log, off, keys }) {
+function embed({ base, plugin, name, range, key, isUnbounded, view, log, off, keys, wordsOf }) {
   const [resolution, days] = WIDGETS[range];
   const changed = view || log || off.length || keys.length;
   // A series with controls shows all keys, or the compared ones.
   const compared = key && !isUnbounded ? [name, ...keys] : keys;
-  const words = new URLSearchParams([["range", range], ...(view ? [["view", "each"]] : []), ...(log ? [["scale", "log"]] : []), ...off.map((one) => ["off", one]), ...compared.map((one) => ["key", one])]);
   const of = key && (isUnbounded || !changed) ? JSON.stringify(key) : null;
-  const shown = changed ? { controls: words } : isUnbounded ? {} : { resolution, days };
+  const shown = changed ? { controls: wordsOf({ range, view, log, off, keys: compared }) } : isUnbounded ? {} : { resolution, days };
   const { outerHTML } = element(`statscache-${isUnbounded ? "activity" : "series"}`, { plugin, key: of, ...shown });
   return `<script type="module" src="${base}assets/widgets.js"></script>\n${outerHTML}`;
 }

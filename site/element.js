@@ -72,7 +72,7 @@ figcaption .turns { color: inherit; white-space: nowrap; }
 .calendar svg { display: block; width: 100%; height: auto; }
 .calendar .ticks { grid-column: 2; height: 1.6em; }
 .weekdays { display: grid; grid-template-rows: repeat(7, 1fr); line-height: 1; align-items: center; }
-@container (max-width: 30rem) { .weekdays { display: none; } .calendar { display: block; overflow-x: auto; padding-bottom: 2.4em; } .calendar > * { width: 64em; } }
+@container (max-width: 30rem) { .weekdays { display: none; } .calendar { grid-template-columns: 64em; overflow-x: auto; padding-bottom: 2.4em; } .calendar > .ticks { grid-column: 1; } }
 .cell { fill: var(--empty); stroke: color-mix(in srgb, var(--quiet) 45%, transparent); stroke-width: .5; }
 .cell.level { fill: var(--c1); }
 .missing { fill: none; stroke: var(--quiet); stroke-width: 1; stroke-dasharray: 2 2; }

@@ -297,7 +297,11 @@ async function show(index, found) {
   const own = told.concat(all.filter(({ own }) => own.length).map((each) => [each.plugin, each.own]));
   const panels = [...all.map((each) => parts(index, each)), ...own.map(([plugin, rows]) => states(plugin, rows))].filter(Boolean);
   const days = latestDays(client, index, all.filter(({ key }) => key).map((each) => ({ ...each, title: titleOf(each.plugin) })));
-  const bounded = all.filter(({ key, own, plugin }) => !key && own.length && plugin.dimensions.length > 1).map(({ plugin, own, field, latest }) => table(index, plugin, own.map(({ [field]: _, ...row }) => row), latest.partial));
+  const bounded = all.filter(({ key, own, plugin }) => !key && own.length && plugin.dimensions.length > 1).map(({ plugin, own, field, latest }) => {
+    // Builds that are complete come before those that began.
+    const first = [...own].sort((a, b) => inHeadline(plugin)(b) - inHeadline(plugin)(a));
+    return table(index, plugin, first.map(({ [field]: _, ...row }) => row), latest.partial);
+  });
   place.replaceChildren(
     head(one, found.name, ...lede),
     tiles.length ? d.element("dl", { class: "tiles" }, ...tiles) : "",
@@ -317,18 +321,18 @@ async function unknown(index, name) {
   const near = await names.like(entity, name);
   const list = d.element("ul", { class: "near" }, ...near.map((each) => d.element("li", {}, d.element("a", { href: pageOf(client, entity, each) }, d.foreign(each, 90)))));
   place.replaceChildren(
-    head(one, name, `Nothing is known of ${entity === "person" ? "anybody" : `a ${entity}`} of this name. `, ...(near.length ? ["Did you mean one of these?"] : ["Search finds those that there are; ", link(`${ENTITIES[entity].page}/index.html`, `the top ${many}`), " are listed."])),
+    head(one, name, `No ${entity} of this name is known. `, ...(near.length ? ["Did you mean one of these?"] : ["Search for another name, or look at ", link(`${ENTITIES[entity].page}/index.html`, `the top ${many}`), "."])),
     near.length ? list : "",
   );
   document.title = `${d.clean(name, 80)}: not known · ${site}`;
 }
 
 /** The documents behind a list, for programs, and the list of all names. */
-const files = (plugin) => d.element("p", { class: "note" }, "For programs: the greatest as ", link(`v1/plugins/${plugin}/latest.json`, "JSON"), " or ", link(`v1/plugins/${plugin}/latest.csv`, "CSV"), ", and ", link(`v1/entities/${entity}/index.json`, "where all names are"), " (JSON).");
+const files = (plugin) => d.element("p", { class: "note" }, "For programs: the top names as ", link(`v1/plugins/${plugin}/latest.json`, "JSON"), " or ", link(`v1/plugins/${plugin}/latest.csv`, "CSV"), ", and ", link(`v1/entities/${entity}/index.json`, "all names"), " (JSON).");
 
 /** Without a name in the URL: the names with the greatest counts. */
 async function list(index) {
-  const { plugins, count } = (await client.entities(entity)) ?? { plugins: [], count: 0 };
+  const { plugins, count, names = [] } = (await client.entities(entity)) ?? { plugins: [], count: 0 };
   const name = plugins.includes(MAIN[entity]) ? MAIN[entity] : plugins.find((each) => index.plugins.find((plugin) => plugin.name === each)?.unbounded) ?? plugins[0];
   const plugin = index.plugins.find((each) => each.name === name);
   const has = plugin?.documents.some(({ path }) => path.endsWith("/latest.json"));
@@ -341,10 +345,13 @@ async function list(index) {
   const longest = Math.max(1, ...top.map(([, value]) => value));
   // Long names differ at the end.
   const rows = top.map(([each, value]) => barOf(d.element("a", { href: pageOf(client, entity, each), class: each.length > 24 ? "tail" : null }, d.foreign(each, 90)), value, longest));
+  // Few names are all listed, also those that the main statistic does not count.
+  const others = names.map(([each]) => each).filter((each) => !sums.has(each)).slice(0, LISTED).map((each) => d.element("li", {}, d.element("a", { href: pageOf(client, entity, each) }, d.foreign(each, 90))));
   const many = document.querySelector("h1").textContent;
   place.replaceChildren(
     head("", many, count ? `${d.number(count)} are known. Search finds any of them by name.` : "None is known yet.", ...(plugin?.since && plugin.since <= index.through ? [" Data since ", d.clock(plugin.since, d.day), ", through ", d.clock(index.through), "."] : [])),
     rows.length ? section(`Top ${d.number(rows.length)} by ${[...new Set([plugin.unit, ...Object.values(plugin.headline ?? {})])].join(" ")}`, d.element("div", { class: "panel" }, d.element("ol", { class: "bars ranked columns" }, ...rows)), files(name)) : "",
+    others.length ? section(rows.length ? "Others" : "All", d.element("ul", { class: "near" }, ...others)) : "",
   );
 }
 

@@ -3,6 +3,9 @@
 import { clean } from "./dom.js";
 import { Chart } from "./readout.js";
 
+/** A state as words of a URL; `range` is empty if it is the usual one. */
+const wordsOf = ({ range, view, log: scale, off, keys: key }) => new URLSearchParams(Object.entries({ range, view, scale, off, key }).flatMap(([name, all]) => [all].flat().filter(Boolean).map((one) => [name, one])));
+
 export class Explorer {
   #charts = new Map();
   #turn = 0;
@@ -35,11 +38,11 @@ export class Explorer {
   /** Shows the state in the URL. */
   follow() {
     const words = new URLSearchParams(this.words ?? location.hash.slice(1));
-    const range = words.get("range") ?? "";
+    const range = words.get("range");
     this.state = {
       range: this.#input("range", `[value="${CSS.escape(range)}"]`) ? range : this.first,
       view: words.get("view") === "each" && "each",
-      log: words.get("scale") === "log",
+      log: words.get("scale") === "log" && "log",
       off: words.getAll("off"),
       keys: words.getAll("key").slice(0, 2),
     };
@@ -48,9 +51,7 @@ export class Explorer {
 
   #set(state) {
     this.state = { ...this.state, ...state };
-    const { range, view, log, off, keys } = this.state;
-    const said = { range: range === this.first ? [] : [range], view: view ? ["each"] : [], scale: log ? ["log"] : [], off, key: keys };
-    const words = new URLSearchParams(Object.entries(said).flatMap(([name, all]) => all.map((one) => [name, one])));
+    const words = wordsOf({ ...this.state, range: this.state.range !== this.first && this.state.range });
     if (this.words === undefined) history.replaceState(null, "", words.size ? `#${words}` : location.pathname + location.search);
     else this.words = words;
     return (this.shown = this.show());
@@ -60,7 +61,7 @@ export class Explorer {
     const fields = this.#fields();
     const keys = fields.length ? fields.map(({ value }) => value).filter(Boolean) : this.state.keys;
     const view = this.#input("view", ":checked:enabled");
-    this.#set({ range: this.#input("range", ":checked").value, view: view ? view.value === "each" && "each" : this.state.view, log: this.#input("log").checked, keys: [...new Set(keys)] });
+    this.#set({ range: this.#input("range", ":checked").value, view: view ? view.value === "each" && "each" : this.state.view, log: this.#input("log").checked && "log", keys: [...new Set(keys)] });
   }
 
   async show() {
@@ -119,6 +120,6 @@ export class Explorer {
     await this.shown;
     const { figure, chart } = this.#charts.get(this.state.range) ?? {};
     if (!chart) return;
-    this.#say(await save(what, { ...this.state, ...this.about, figure, chart }).catch(({ message }) => message));
+    this.#say(await save(what, { ...this.state, ...this.about, figure, chart, wordsOf }).catch(({ message }) => message));
   }
 }

@@ -1,8 +1,8 @@
 // The numbers behind the charts of one key: of its documents, or of the rows of a series that name it.
 
 import { unknownDays } from "./statscache.js";
-import { label, monday, startOf, startOfMonth, monthOf } from "./labels.js";
-import { buckets, cutOf, fewest, labelled, LONGEST_NAME, modelOf, MONDAY, MOST_WEEKS, spanOf, WEEK } from "./models.js";
+import { label, monday, MONDAY, startOf, startOfMonth, monthOf, WEEK } from "./labels.js";
+import { buckets, cutOf, fewest, labelled, LONGEST_NAME, modelOf, MOST_WEEKS, spanOf } from "./models.js";
 import { DAY, sum } from "./values.js";
 
 /** Ranges by name: seconds of a bucket, and the number of buckets; for `all` that depends on the data. */

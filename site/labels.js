@@ -28,8 +28,9 @@ export function clock(time, format = minute) {
   return element("time", { datetime: date(time).toISOString() }, format(time));
 }
 
-/** Start of the ISO week; 1970 began on a Thursday. */
-export const monday = (time) => {
-  const midnight = Math.floor(time / DAY) * DAY;
-  return midnight - ((midnight / DAY + 3) % 7) * DAY;
-};
+export const WEEK = 7 * DAY;
+// 1970 began on a Thursday.
+export const MONDAY = 4 * DAY;
+
+/** Start of the ISO week. */
+export const monday = (time) => Math.floor((time - MONDAY) / WEEK) * WEEK + MONDAY;

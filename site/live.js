@@ -76,7 +76,7 @@ function showStatus(section, status, index) {
   const focused = reachable().indexOf(document.activeElement);
   const behind = (plugin) => element("a", { href: `${base}plugins/${plugin.name}/index.html` }, plugin.name);
   section.replaceChildren(
-    element("p", { class: troubles.length ? "state-note" : "verdict", role: "status" }, troubles.length ? `Look closer: ${troubles.join("; ")}.` : "All is well: messages arrive, and every statistic is up to date."),
+    element("p", { class: troubles.length ? "state-note" : "verdict", role: "status" }, troubles.length ? `Needs attention: ${troubles.join("; ")}.` : "All is well: messages arrive, and every statistic is up to date."),
     element(
       "dl",
       { class: "facts" },

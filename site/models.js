@@ -1,25 +1,20 @@
 // The numbers behind a chart: curves in whole buckets of time, of the published series of a plugin. chart.js says what a
 // model is.
 
-import { label, middle, monthOf, startOfMonth } from "./labels.js";
+import { label, middle, MONDAY, monthOf, startOfMonth, WEEK } from "./labels.js";
 import { DAY, sum } from "./values.js";
 
-export const MOST_CURVES = 6;
+const MOST_CURVES = 6;
 const FEWEST = 12;
 const MOST_BUCKETS = 20_000;
 export const LONGEST_NAME = 100;
 export const MOST_WEEKS = 156;
-export const WEEK = 7 * DAY;
-// 1970 began on a Thursday.
-export const MONDAY = 4 * DAY;
 
 /** The start of the first known bucket of a span; nothing is drawn before it. */
 export const knownFrom = ({ start, end, gaps: [first] }) => (first && first[0] <= start ? Math.min(first[1], end) : start);
 
-const above = (a, b) => b.raw - a.raw || (a.name < b.name ? -1 : 1);
-
 /** The common prefix of all names, in whole words between dots; empty if it is short. */
-export function prefixOf(names) {
+function prefixOf(names) {
   const sorted = [...names].sort();
   if (!sorted[1]) return "";
   const [low, high] = [sorted[0], sorted.at(-1)];
@@ -35,7 +30,7 @@ export function labelled(curves, prefix = prefixOf(curves.filter(({ rest }) => !
 }
 
 /** The name of each row of a series: its key, without dimensions that are the same in all rows of the headline. */
-export const naming = (columns, headline) => {
+const naming = (columns, headline) => {
   const kept = columns.map((column, at) => at).filter((at) => at && at < columns.length - 1 && !Object.hasOwn(headline, columns[at]));
   return (row) => label(kept.map((at) => row[at]), LONGEST_NAME);
 };
@@ -55,7 +50,7 @@ function every({ rows, gaps }, { starts, end, bucket }, name) {
 
 /** The greatest curves by `raw`, and the rest summed up as one curve if the keys add up. */
 export function fewest(curves, keysAddUp) {
-  const ranked = [...curves].sort(above);
+  const ranked = [...curves].sort((a, b) => b.raw - a.raw || (a.name < b.name ? -1 : 1));
   if (ranked.length <= MOST_CURVES || !keysAddUp) return ranked.slice(0, MOST_CURVES);
   const rest = ranked.slice(MOST_CURVES - 1);
   const values = rest[0].values.map((value, at) => (value === null ? null : sum(rest.map((curve) => curve.values[at]))));

@@ -32,7 +32,7 @@ export class Chart {
     const lines = log || keys.length > 0;
     this.model = model;
     this.curves = model.curves.map((curve, at) => ({ ...curve, colour: curve.rest ? "rest" : each ? "c1" : `c${at + 1}` })).filter(({ name }) => each || !off.includes(name));
-    this.adds = model.keysAddUp && !lines && !each && this.curves.length > 1;
+    this.adds = !lines && !each && this.curves.length > 1;
     if (draw) {
       this.box.querySelector(".chart")?.remove();
       this.box.prepend(draw(model, each ? this.curves.map((curve) => [curve]) : [this.curves], { each, lines, log }));
@@ -95,8 +95,10 @@ export class Chart {
     for (const plane of count ? this.box.querySelectorAll(".plane") : []) {
       const { left, width, top, bottom } = plane.getBoundingClientRect();
       const at = Math.floor(((clientX - left) / width) * count);
-      if (at >= 0 && at < count && clientY >= top - 8 && clientY <= bottom + 28) return at === this.#at ? undefined : this.read(at);
+      if (at >= 0 && at < count && clientY >= top - 8 && clientY <= bottom + 28) {
+        if (at !== this.#at) this.read(at);
+        return;
+      }
     }
-    return undefined;
   }
 }

@@ -159,7 +159,7 @@ class Controller:
 def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
     """A new Debian machine, with wheels of two releases that work and of one that does not."""
     if lacking := missing():
-        pytest.skip(f"no Debian machine can be made here for want of {', '.join(lacking)}")
+        pytest.skip(f"no Debian machine can be made here without {', '.join(lacking)}")
     directory = tmp_path_factory.mktemp("deployment")
     _build(f"{ROOT}[amqp,postgresql,brotli]", directory)
     _lock(directory)

@@ -71,20 +71,20 @@ def command(
     if start is not None and end is not None and start >= end:
         raise click.UsageError("--start must be before --end")
     end_as_interrupted()
-    whole = Outcome()
+    total = Outcome()
     with context.installation() as installation:
         if files:
             with working(installation, jobs or 1, scheduler) as workers:
-                failure, wanting = _read(context, installation, files, complete, whole, workers)
+                failure, has_findings = _read(context, installation, files, complete, total, workers)
                 catch_up(context, installation, workers)
         else:
             wanted = history.wanted(installation, start, end, only_gaps=gaps)
-            failure, wanting = _walk(context, installation, wanted, jobs or 2, whole), False
+            failure, has_findings = _walk(context, installation, wanted, jobs or 2, total), False
             catch_up(context, installation)
-        _show(installation, whole, json_)
+        _show(installation, total, json_)
     if failure:
         raise SourceError(failure)
-    if wanting:
+    if has_findings:
         raise click.exceptions.Exit(EXIT_FINDINGS)
 
 
@@ -93,7 +93,7 @@ def _read(
     installation: Installation,
     files: Sequence[Path],
     complete: Interval | None,
-    whole: Outcome,
+    total: Outcome,
     workers: Workers | None,
 ) -> tuple[str, bool]:
     """Import archives.
@@ -108,41 +108,41 @@ def _read(
         try:
             with _reporting(context, path.name, size) as update:
                 for consumed, outcome in backfill.backfill(installation, path, workers):
-                    whole += outcome
+                    total += outcome
                     update(consumed, outcome.read)
         except SourceError as error:
             failure = str(error)
             if isinstance(error, DamagedArchive):
-                failure += ". Get it again and run the same command"
+                failure += ". Fetch it again and run the same command"
             if len(files) > 1:
                 click.echo(f"statscache: {failure}", err=True)
             unread += 1
-    quarantined += whole.quarantined
-    wanting = (quarantined > 0 or not whole.read) if complete else whole.quarantined == whole.read > 0
+    quarantined += total.quarantined
+    has_findings = (quarantined > 0 or not total.read) if complete else total.quarantined == total.read > 0
     if not unread:
-        if complete and not whole.read:
-            # What failed to be fetched is empty, too.
+        if complete and not total.read:
+            # A failed download leaves an empty file.
             click.echo("statscache: the files are empty; --complete was not recorded", err=True)
         elif complete and not quarantined:
             backfill.complete(installation, *complete)
         elif complete:
             click.echo(f"statscache: {counted(quarantined, 'line')} quarantined; --complete was not recorded", err=True)
-        elif wanting:
+        elif has_findings:
             click.echo("statscache: no line is a message; every line was quarantined", err=True)
-        return "", wanting
+        return "", has_findings
     if len(files) > 1:
         failure = f"{unread:,} of {counted(len(files), 'file')} could not be read to the end"
-    return failure + ("; --complete was not recorded" if complete else ""), wanting
+    return failure + ("; --complete was not recorded" if complete else ""), has_findings
 
 
-def _walk(context: Context, installation: Installation, wanted: Sequence[Interval], jobs: int, whole: Outcome) -> str:
+def _walk(context: Context, installation: Installation, wanted: Sequence[Interval], jobs: int, total: Outcome) -> str:
     """Import the history of the wanted intervals, and return the failure; empty if none."""
     lost = 0
     seconds = sum(high - low for low, high in wanted)
     try:
         with _reporting(context, "history", seconds) as update:
             for step in history.walk(installation, wanted, jobs=jobs, stopping=threading.Event()):
-                whole += step.outcome
+                total += step.outcome
                 for part in step.lost:
                     click.echo(f"statscache: {iso(part.start)} to {iso(part.end)} is missing: {part.error}", err=True)
                 lost += len(step.lost)

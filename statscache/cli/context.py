@@ -1,4 +1,4 @@
-"""What every command shares: the configuration, and what it names, opened on demand."""
+"""What every command shares: the configuration; the database and the plugins, opened on demand."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager

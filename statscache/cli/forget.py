@@ -23,8 +23,8 @@ VARIABLE = "GDPR_DELETE_USERNAME"
 def command(context: Context, name: str | None, from_environment: bool, where_involved: bool, json_: bool) -> None:
     """Permanently remove the person NAME from all stored and published data.
 
-    It may be run again at any time, and must be after an interruption. Exit status 1: something is still to
-    be done; 3: the name is refused, or places removed from the configuration may hold it.
+    It can be run again at any time; after an interruption, run it again. Exit status 1: steps remain, with the fix
+    for each; 3: the name is refused, or places removed from the configuration may hold it.
     """
     if from_environment == (name is not None):
         raise click.UsageError("give NAME, or --from-environment")
@@ -35,7 +35,7 @@ def command(context: Context, name: str | None, from_environment: bool, where_in
         show_json({field: getattr(done, field) for field in done.__slots__})
     else:
         _show(done)
-    if done.owed:
+    if done.unfinished:
         raise click.exceptions.Exit(1)
     if done.unreachable:
         raise click.exceptions.Exit(EXIT_FINDINGS)
@@ -55,8 +55,8 @@ def _show(done: Forgotten) -> None:
     for place in done.unreachable:
         click.echo(f"unreachable {place} is no longer configured and may hold the name: delete its files there, then")
         click.echo(f"            statscache places --drop '{place.rpartition(' (target ')[0]}'")
-    for what in done.owed:
-        click.echo(f"owed        {what}")
+    for step in done.unfinished:
+        click.echo(f"unfinished  {step}")
 
 
 def _listed(names: list[str]) -> str:

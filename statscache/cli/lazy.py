@@ -9,7 +9,7 @@ from statscache.memory import collect_rarely
 
 
 class Deferred(click.Command):
-    """A command that was not imported yet.
+    """A command that is imported when it is called.
 
     Args:
         name: Its name.

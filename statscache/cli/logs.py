@@ -1,4 +1,4 @@
-"""How the command logs: a line for each event, as text or as JSON; similar lines are limited."""
+"""Logging of the command: a line for each event, as text or as JSON; similar lines are limited."""
 
 import logging
 import sys
@@ -26,7 +26,7 @@ class Bounded(logging.Filter):
         self._kinds: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the line is to be written."""
+        """Return True if the line is to be written."""
         if record.levelno < logging.INFO:
             return True
         kind = record.name, str(record.msg)

@@ -1,4 +1,4 @@
-"""Standard output: results as JSON and as tables, and what happens if it cannot be written to."""
+"""Standard output: results as JSON and as tables; one clear error if it cannot be written to."""
 
 import io
 import sys

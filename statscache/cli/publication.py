@@ -14,7 +14,7 @@ from statscache.wording import counted
 _log = logging.getLogger("statscache")
 
 
-def show_publication(snapshot: Snapshot, reports: Sequence[Report], json_: bool, *, rehearsed: bool = False) -> None:
+def show_publication(snapshot: Snapshot, reports: Sequence[Report], json_: bool, *, dry_run: bool = False) -> None:
     """Print the result of a publication."""
     if json_:
         fields = {name: getattr(snapshot, name) for name in ("generation", "id", "parent", "through")}
@@ -24,10 +24,10 @@ def show_publication(snapshot: Snapshot, reports: Sequence[Report], json_: bool,
     click.echo(f"generation {snapshot.generation}, snapshot {snapshot.id}, through {through}")
     if snapshot.is_rollback:
         click.echo(f"publishing is held at the tree of generation {snapshot.origin}: `statscache publish --resume`")
-    written = "would be written" if rehearsed else "written"
+    written = "would be written" if dry_run else "written"
     for report in reports:
         # A dry run has no cost to show.
-        cost = "" if rehearsed else f", {counted(report.requests, 'request')}, {report.seconds:.2f} s"
+        cost = "" if dry_run else f", {counted(report.requests, 'request')}, {report.seconds:.2f} s"
         click.echo(
             f"{report.target}: {counted(report.files, 'file')} {written}, {report.objects:,} of them objects,"
             f" {report.deleted:,} deleted, {counted(report.bytes, 'byte')}{cost}"

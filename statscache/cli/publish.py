@@ -36,13 +36,13 @@ def command(
         raise click.UsageError("--dry-run cannot be combined with --force, --resume or --take-over")
     if every is not None and (force or dry_run or resume or take_over):
         raise click.UsageError(
-            "--every goes on by itself: --force, --dry-run, --resume and --take-over are for one publication"
+            "--every cannot be combined with --force, --dry-run, --resume or --take-over, which are for one publication"
         )
     preflight.refuse(preflight.database(context.config), preflight.targets(context.config.publish, targets))
     with context.installation() as installation, context.progress() as bar:
         publishing = Publishing(installation, targets, bar)
         if dry_run:
-            show_publication(*publishing.rehearse(), json_, rehearsed=True)
+            show_publication(*publishing.rehearse(), json_, dry_run=True)
             return
         if every is not None:
             publishing.publish_every(every, stop_on_signals(), bar.until(log_publication))

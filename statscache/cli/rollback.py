@@ -15,7 +15,7 @@ from statscache.service.publishing import Publishing
 def command(context: Context, identity: str, json_: bool) -> None:
     """Make the retained snapshot ID current, and hold publishing there until `publish --resume`.
 
-    The beginning of an id will do, if no other begins so.
+    A prefix of an id is enough if only one id begins with it.
     """
     with context.installation() as installation, context.progress() as bar:
         snapshot, reports = Publishing(installation, tell=bar).rollback(identity)

@@ -23,8 +23,8 @@ _MESSAGES_BETWEEN_UPDATES = 1_000
 def command(context: Context, days: int, file: Path) -> None:
     """Write simulated messages of the last whole days (UTC) to FILE, an archive that `backfill` takes.
 
-    FILE is compressed if its name ends in .gz or .zst. There are some 5,000 messages a day; writing the same
-    days again gives the same bytes.
+    FILE is compressed if its name ends in .gz or .zst. There are 5,000 messages on an average day, fewer at
+    weekends. The same days give the same bytes.
     """
     refuse_others(file)
     end = floor(int(time.time()), DAY)

@@ -66,7 +66,7 @@ def _serve(directory: Path, port: int, attempts: Attempts | None) -> None:
         server = preview.server(directory, port, attempts)
     except OSError as error:
         raise click.UsageError(f"cannot listen on port {port}: {error.strerror}; choose another with --port") from error
-    # Both ask the server to end: a KeyboardInterrupt could arrive before there is a handler for it.
+    # SIGINT too, because a KeyboardInterrupt could be raised before `serve_forever` can handle it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     watched = ", and publishing what changes" if attempts else ""

@@ -30,7 +30,7 @@ _IF_SILENT = {
 
 
 class Level(IntEnum):
-    """How bad it is, in the words and exit statuses of Nagios' plugins."""
+    """The severity of the state, with the words and exit statuses of Nagios' plugins."""
 
     OK = 0
     WARNING = 1
@@ -163,7 +163,7 @@ def _summary(state: "schemas.Health", silent: int | None, level: Level, concerns
 
 
 def _verdict(level: Level, concerns: Sequence[str], fine: str) -> str:
-    # A bar in the text of an error would end it.
+    # Nagios takes a bar for the beginning of the performance data.
     text = "; ".join(concerns).replace("|", "/").replace("\n", " ")
     return f"STATSCACHE {level.name}: {text or fine}"
 
@@ -201,7 +201,7 @@ def _show_status(
     for start, end in state["gaps"]:
         click.echo(f"gap         {iso(start)} to {iso(end)} ({end - start:,} s)")
     click.echo()
-    columns = ["plugin", "state", "behind", "pending", "aside", "last event"]
+    columns = ["plugin", "state", "behind", "pending", "quarantined", "last event"]
     rows = [
         [
             row["name"],
@@ -213,7 +213,7 @@ def _show_status(
         ]
         for row in state["plugins"]
     ]
-    show_table(columns, rows, frozenset({"behind", "pending", "aside"}))
+    show_table(columns, rows, frozenset({"behind", "pending", "quarantined"}))
 
 
 def _show_journal(state: "schemas.Health", silent: int | None) -> None:
@@ -244,7 +244,7 @@ def _day(timestamp: int) -> str:
 def _consumers(config: Config, state: "schemas.Health", consumers: Sequence[ConsumerRow]) -> Iterator[str]:
     """Yield a line for each live source: its consumer, or that it has none."""
     now = int(time.time())
-    heard = {row["name"] for row in state["sources"]}
+    delivered = {row["name"] for row in state["sources"]}
     rows = {row.name: row for row in consumers}
     for name in dict.fromkeys([*config.sources.live, *rows]):
         if name not in rows:
@@ -258,7 +258,7 @@ def _consumers(config: Config, state: "schemas.Health", consumers: Sequence[Cons
         elif absent:
             some = "" if row.is_cut_off else f" ({len(absent)} of {row.endpoints})"
             yield f"{name}: active, and no one answers at {', '.join(absent)}{some}{refused}"
-        elif name not in heard and name in _IF_SILENT:
+        elif name not in delivered and name in _IF_SILENT:
             yield f"{name}: active, but nothing was ever received; {_IF_SILENT[name]}{refused}"
         elif name == "spool" and config.sources.spool is not None:
             yield f"{name}: active at {iso(row.worked_at)}, takes archives from {config.sources.spool.path}"

@@ -99,7 +99,7 @@ class Fetcher:
             Damaged: It is too large, or not compressed as its header says.
         """
         name = hashlib.sha256(f"{self.url}{path}".encode()).hexdigest() + ".kept"
-        kept, conditions = _opened(self._cache.get(name))
+        kept, conditions = _unwrapped(self._cache.get(name))
         asked = dict(conditions)
         if fresh:
             asked["Cache-Control"] = "no-cache"
@@ -108,7 +108,7 @@ class Fetcher:
             raise Missing(f"{self.url}{path} is not there: is this the root of a published site?")
         if data is None:
             return kept
-        self._cache.put(name, _closed(data, answered or {}))
+        self._cache.put(name, _wrapped(data, answered or {}))
         return data
 
     def document(self, path: str, digest: str | None) -> bytes | None:
@@ -156,7 +156,7 @@ class Fetcher:
                         return None, None
                     reason: object = f"status {error.code}"
                     if error.code < 500 and error.code != 429:
-                        raise Unreachable(f"{url}: the server refuses it with {reason}") from error
+                        raise Unreachable(f"{url}: the server answers with {reason}") from error
             except (OSError, HTTPException) as error:
                 reason = getattr(error, "reason", None) or error
             if attempt < _TRIES:
@@ -182,7 +182,7 @@ def _body(response: HTTPResponse, url: str, largest: int, patience: float) -> by
 
     Raises:
         Damaged: It is larger, or not in the encoding of its header.
-        OSError: It takes too long or breaks off; the caller may try again.
+        OSError: It takes too long or is incomplete; the caller may try again.
     """
     encoding = (response.headers.get("Content-Encoding") or "identity").lower()
     if encoding not in ("identity", "gzip"):
@@ -203,7 +203,7 @@ def _body(response: HTTPResponse, url: str, largest: int, patience: float) -> by
         raise Damaged(f"{url} is not compressed as its header says: {error}") from error
     announced = response.headers.get("Content-Length") or str(received)
     if announced != str(received) or (unpack is not None and not unpack.eof):
-        raise ConnectionError("it breaks off")
+        raise ConnectionError("the answer is incomplete")
     return bytes(data)
 
 
@@ -224,14 +224,14 @@ def _time(header: str | None) -> float | None:
         return None
 
 
-def _closed(data: bytes, conditions: dict[str, str]) -> bytes:
+def _wrapped(data: bytes, conditions: dict[str, str]) -> bytes:
     """Return bytes with the headers of their answer and their digest, for the cache."""
     about = {"digest": hashlib.sha256(data).hexdigest(), "conditions": conditions}
     return json.dumps(about).encode() + b"\n" + data
 
 
-def _opened(kept: bytes | None) -> tuple[bytes, dict[str, str]]:
-    """Return the content that `_closed` wrapped; empty, without conditions, if it is damaged or missing."""
+def _unwrapped(kept: bytes | None) -> tuple[bytes, dict[str, str]]:
+    """Return the content that `_wrapped` made; empty, without conditions, if it is damaged or missing."""
     head, _, data = (kept or b"").partition(b"\n")
     try:
         about = json.loads(head)

@@ -68,12 +68,12 @@ class Trust:
         if generation < known:
             raise Outdated(
                 f"{self._url}{layout.INDEX} has the generation {generation}, but {known} was read before: an old copy"
-                " is served, or the site began again; if it did, remove the cache"
+                " is served, or the site was started over; if so, remove the cache"
             )
         late = int(time.time()) - index["expires_at"]
         if late > 0 and not self._accept_expired:
             raise Outdated(
-                f"{self._url}{layout.INDEX} expired {late:,} s ago: the publisher is late, a newer index is kept back,"
+                f"{self._url}{layout.INDEX} expired {late:,} s ago: the publisher is late, a newer index is withheld,"
                 " or this machine's clock is ahead; `accept_expired=True` reads it anyway"
             )
         self._newest = generation

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from statscache.exceptions import ConfigurationError
 
 PREFIX = "STATSCACHE_"
-"""How the names of variables begin that override the file."""
+"""Prefix of the variables that override the file."""
 
 OTHERS = {"STATSCACHE_CONFIG", "STATSCACHE_MESSAGES"}
-"""Variables that begin so, and do not belong to the configuration."""
+"""Variables with that prefix that are not settings."""
 
 
 def overridden(values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def overridden(values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, A
 
     Args:
         values: Those of the file.
-        model: What they will be checked by: it says where a value is text, and where JSON.
+        model: The model that they will be checked by; its types decide which values are text, and which JSON.
 
     Raises:
         ConfigurationError: A variable that has to be JSON is not.
@@ -75,7 +75,7 @@ def _value(variable: str, annotation: Any) -> Any:
     except orjson.JSONDecodeError as error:
         if annotation is None:
             return text
-        raise ConfigurationError(f"the environment cannot be used: {variable} is no JSON: {error}") from error
+        raise ConfigurationError(f"the environment cannot be used: {variable} is not JSON: {error}") from error
 
 
 def _is_structured(annotation: Any) -> bool:

@@ -35,7 +35,7 @@ def load(path: Path | None = None) -> Config:
 
     Raises:
         ConfigurationError: The file cannot be read or is wrong; the text lists all its errors at once. Or it holds a
-            password, and everybody may read it.
+            password, and is world-readable.
     """
     _check_variables()
     file = find(path)
@@ -63,12 +63,12 @@ def _has_password(values: Mapping[str, Any]) -> bool:
 
 
 def _check_variables() -> None:
-    """Refuse variables of ours that name no section: a misspelt one would be ignored in silence."""
+    """Refuse variables with our prefix that name no section: a misspelt one would be ignored silently."""
     names = [name for name in sorted(os.environ) if name.startswith(PREFIX) and name not in OTHERS]
     unknown = [name for name in names if name.removeprefix(PREFIX).split("__")[0].lower() not in Config.model_fields]
     if unknown:
         message = (
-            f"the environment sets {', '.join(unknown)}, not a setting: a section and its key are joined by two"
+            f"the environment sets {', '.join(unknown)}, which is not a setting: join a section and its key by two"
             f" underscores, such as {PREFIX}PUBLISH__INTERVAL"
         )
         raise ConfigurationError(message)

@@ -27,9 +27,9 @@ def check_database(url: str) -> str:
         parts = urlsplit(url)
         where = f"{parts.hostname}:{parts.port}"
     except ValueError as error:
-        # The error quotes what it takes for the port, which may be a part of the password.
+        # Python's error quotes the port, which may be a part of the password.
         raise ValueError(
-            f"what stands for the port is not a number; {_DATABASES}, and / in a password as %2F, @ as %40"
+            f"the port is not a number; {_DATABASES}; in a password, write / as %2F and @ as %40"
         ) from error
     if {name for name in parse_qs(parts.query) if name.endswith("password")}:
         raise ValueError(
@@ -38,7 +38,7 @@ def check_database(url: str) -> str:
     if parts.scheme == "sqlite":
         file, parameters = sqlite_file(url)
         if parts.netloc:
-            raise ValueError(f"no machine can be named here, such as {where}; {_DATABASES}")
+            raise ValueError(f"a URL of SQLite names no host, such as {where}; {_DATABASES}")
         if file in ("", "file:") or ":memory:" in file or parameters.get("mode") == "memory":
             raise ValueError("this database would be in memory, and gone when the command ends; give sqlite:///FILE")
     return url

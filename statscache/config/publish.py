@@ -42,7 +42,7 @@ class PublishSection(Section):
     )
     most_slow_documents: Annotated[int, Field(ge=100)] = Field(
         20_000,
-        description="Documents of keys that one publication of `run` makes, about; the next goes on with the rest.",
+        description="Most key documents (about) that one publication of `run` makes; the next makes the rest.",
     )
     base_url: str | None = Field(
         None, description="Where the site is served; for canonical addresses, the sitemap and examples."
@@ -57,7 +57,7 @@ class PublishSection(Section):
         (), description="Files with Ed25519 private keys (PEM) that sign the index; needs statscache[signatures]."
     )
     announce: AnnounceSection | None = Field(
-        None, description="True to announce each new snapshot on the bus; the section's presence enables it."
+        None, description="Announces each new snapshot on the bus; the section's presence enables it."
     )
     targets: tuple[AnyTarget, ...] = Field(
         (DirectoryTarget(name="public", type="directory", path=Path("public")),), description="Where to publish."

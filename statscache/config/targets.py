@@ -17,7 +17,7 @@ class _Target(Section):
 
     name: str = Field(description="Its name in status and on the command line.", pattern=r"^[a-z][a-z0-9-]*$")
     time_limit: Annotated[float, Field(gt=0)] = Field(
-        1800.0, description="Seconds that one publication to it may take; the next one carries on where it was."
+        1800.0, description="Seconds that one publication to it may take; the next one continues."
     )
 
 
@@ -103,9 +103,9 @@ class S3Target(_Target):
     concurrency: Annotated[int, Field(ge=1, le=64)] = Field(16, description="Requests at a time.")
     connect_timeout: Annotated[float, Field(gt=0)] = Field(5.0, description="Seconds that connecting may take.")
     read_timeout: Annotated[float, Field(gt=0)] = Field(
-        30.0, description="Seconds without an answer after which a try is given up."
+        30.0, description="Seconds without an answer after which an attempt fails."
     )
-    attempts: Annotated[int, Field(ge=1)] = Field(3, description="Tries of each request.")
+    attempts: Annotated[int, Field(ge=1)] = Field(3, description="Attempts of each request.")
     public_url: str | None = Field(
         None, description="Where readers get the files, such as a CDN; the index is read back from there."
     )

@@ -1,4 +1,4 @@
-"""The configuration that is in force as it may be shown; as TOML, with the origin of each value."""
+"""Show the effective configuration without secrets; as TOML, with the origin of each value."""
 
 import os
 import re

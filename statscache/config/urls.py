@@ -16,7 +16,7 @@ def check(url: str, instead: str) -> str:
     try:
         parts = urlsplit(url)
         is_address = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
-        # What stands for the port is read here, since its error quotes it: it may be a password with its @ encoded.
+        # The port is read here because its error quotes it: it may be a password whose @ is encoded.
         is_address = is_address and parts.port != 0
     except ValueError:
         is_address = False
@@ -32,9 +32,9 @@ def check_endpoint(endpoint: str) -> str:
     """Return an endpoint of ZeroMQ.
 
     Raises:
-        ValueError: It holds credentials, which ZeroMQ has none of; the text does not show them.
+        ValueError: It holds credentials; the text does not show them.
     """
     # A socket of Linux without a file has a name that begins so: ipc://@name.
     if "@" in endpoint and not endpoint.startswith("ipc:"):
-        raise ValueError("must not hold credentials, for ZeroMQ has none; write tcp://HOST:PORT")
+        raise ValueError("must not hold credentials, which ZeroMQ does not use; write tcp://HOST:PORT")
     return endpoint

@@ -37,7 +37,7 @@ Rule = Callable[[str, dict[str, Any]], Facts]
 
 
 def fields(*, actor: str = "", people_at: str = "", packages_at: str = "", builds_at: str = "") -> Rule:
-    """Return a rule that reads fields at fixed places, each given as paths set apart by spaces.
+    """Return a rule that reads fields at fixed places, each given as paths separated by spaces.
 
     Packages are given either by name or as builds.
 

@@ -1,4 +1,4 @@
-"""Reading people, packages and URLs out of bodies that may hold anything anywhere.
+"""Read people, packages and URLs from bodies that may hold anything anywhere.
 
 Nothing here raises: what is missing, or of another type than its sender promised, is simply not found. The work is
 linear in the length of the text, whatever the text is.
@@ -25,8 +25,7 @@ _LONGEST_TEXT = 1_000
 _LONGEST_KEPT = 300
 _MOST_ANSWERS = 16_384
 
-# Values that senders write instead of a person; `_` replaces a person who was
-# forgotten.
+# Values that senders write instead of a person; `_` replaces a person who was forgotten.
 _NOT_PEOPLE = frozenset({"", "_", "anonymous", "nobody", "none", "orphan"})
 _ACCOUNT = (
     re.compile(r"https?://([^./@:\s]+)\.id(?:\.stg)?\.fedoraproject\.org/?", re.ASCII),
@@ -40,7 +39,7 @@ _MAIL = re.compile(r"[^\s@<>()\"',;]++(@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)++)?+"
 _NET = re.compile(
     r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?!\.?[\w-])|(?<![\w:.])(?=[\da-fA-F:]*:[\da-fA-F]*:)[\da-fA-F:.]+"
 )
-# Versions have three dots too, as in `bash-5.3.1-2.fc45`. This tells most of them from addresses in less time.
+# Versions have three dots too, as in `bash-5.3.1-2.fc45`; this rules out most of them in less time.
 _DOTTED = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
 _PERSON_KEYS = ("username", "name", "nickname", "login")
 
@@ -68,7 +67,7 @@ class Answers(dict[str, _Answer], Generic[_Answer]):
 
 
 def without_addresses(text: str) -> str:
-    """Return a text with `_` for each address of mail or of the net, which must not be published."""
+    """Return a text with `_` for each e-mail or IP address, because these must not be published."""
     if "@" in text:
         text = _MAIL.sub(_without_mail, text)
     # There are three dots in an address of IPv4, and at least two colons in one of IPv6.
@@ -86,7 +85,7 @@ def _masked(found: re.Match[str]) -> str:
 
 
 def paths(text: str) -> tuple[Path, ...]:
-    """Return the paths that `text` lists: keys joined by dots, paths set apart by spaces."""
+    """Return the paths that `text` lists: keys joined by dots, paths separated by spaces."""
     return tuple(tuple(path.split(".")) for path in text.split())
 
 

@@ -1,4 +1,4 @@
-"""What the supervisor learns: that the service is ready, and that all its parts make progress.
+"""Notify the supervisor that the service is ready, and that all its parts make progress.
 
 The protocol is sd_notify(3): datagrams to the socket that systemd names in the environment. Without a supervisor,
 nothing is sent. Progress is work done, not a connection held: a part beats after each round of its work, also where
@@ -20,7 +20,7 @@ _LIMIT = 300.0
 
 
 class Heartbeat:
-    """Tells the supervisor once that the service is ready, and then each time that every part has done a round.
+    """Notifies the supervisor once that the service is ready, and then each time that every part has done a round.
 
     Args:
         parts: Names of the parts that have to make progress.
@@ -55,7 +55,7 @@ class Heartbeat:
 
 
 def tell_stopping() -> None:
-    """Tell the supervisor that the service flushes and ends."""
+    """Notify the supervisor that the service is stopping."""
     _notify("STOPPING=1")
 
 

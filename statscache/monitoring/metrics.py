@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from statscache import schemas
 
 SECONDS = 15.0
-"""Between two writings of the file."""
+"""Seconds after which the file is written again."""
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class _FromDatabase(Collector):
         self._installation = installation
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all metrics; where the database does not answer, that it does not."""
+        """Yield all metrics; only `database_up` and `build_info` if the database does not answer."""
         yield _gauge("build_info", "The release that shows this.", [({"version": __version__}, 1)])
         answers = True
         try:
@@ -148,7 +148,7 @@ def _of_journal(state: "schemas.Health") -> Iterator[Metric]:
     yield _gauge("through_timestamp_seconds", "Time of the newest accepted message.", [({}, state["through"])])
     yield _gauge(
         "slow_through_timestamp_seconds",
-        "Time of the newest message that published slow documents know.",
+        "Time of the newest message in the published slow documents.",
         [({}, state["slow_through"])],
     )
     yield _counter("messages_accepted", "Messages that are in the journal, or were.", [({}, journal["messages"])])
@@ -157,7 +157,7 @@ def _of_journal(state: "schemas.Health") -> Iterator[Metric]:
     yield _counter("messages_foreign", "Messages of other environments, and our own.", [({}, journal["foreign"])])
     yield _counter("messages_removed", "Messages removed from the journal.", [({}, journal["removed"])])
     yield _counter("discarded", "Lines deleted from quarantine because of the quota.", [({}, journal["discarded"])])
-    yield _gauge("held_messages", "Messages of the future that wait.", [({}, journal["held"])])
+    yield _gauge("held_messages", "Messages of the future that are held until their time.", [({}, journal["held"])])
     yield _gauge("quarantine_lines", "Malformed lines in quarantine.", [({}, journal["quarantined"])])
     yield _gauge("journal_segments", "Segments of the journal.", [({}, journal["segments"])])
     yield _gauge("journal_bytes", "Bytes of the journal.", [({}, journal["bytes"])])
@@ -172,13 +172,13 @@ def _of_sources(state: "schemas.Health", consumers: Sequence[ConsumerRow]) -> It
     yield _counter("source_messages", "Messages accepted.", [(of, row["accepted"]) for of, row in sources])
     yield _gauge(
         "source_delivered_timestamp_seconds",
-        "When it last delivered.",
+        "Time of its last delivery.",
         [(of, row["seen_at"]) for of, row in sources],
     )
     workers = [({"source": row.name}, row) for row in consumers]
     yield _gauge(
         "consumer_worked_timestamp_seconds",
-        "When a consumer last looked for messages, also where the bus is quiet.",
+        "Time at which a consumer last looked for messages, also if the bus is quiet.",
         [(of, row.worked_at) for of, row in workers],
     )
     yield _counter(
@@ -189,7 +189,7 @@ def _of_sources(state: "schemas.Health", consumers: Sequence[ConsumerRow]) -> It
         "Addresses of the bus at which no one answers.",
         [(of, len(row.unconnected.splitlines())) for of, row in workers],
     )
-    batches = SummaryMetricFamily("statscache_batch_seconds", "From a batch to its commit.", labels=["source"])
+    batches = SummaryMetricFamily("statscache_batch_seconds", "Seconds from a batch to its commit.", labels=["source"])
     for row in consumers:
         batches.add_metric([row.name], row.batches, row.milliseconds / 1000)
     yield batches
@@ -200,10 +200,12 @@ def _of_plugins(state: "schemas.Health", current: Snapshot | None) -> Iterator[M
     yield _gauge("plugin_ok", "1 if it is up to date.", [(of, row["state"] == "ok") for of, row in named])
     yield _gauge("plugin_failed", "1 if it is suspended.", [(of, row["state"] == "failed") for of, row in named])
     yield _gauge("plugin_stale", "1 if it is held back.", [(of, row["state"] == "stale") for of, row in named])
-    yield _gauge("plugin_behind_messages", "Not folded yet.", [(of, row["behind"]) for of, row in named])
+    yield _gauge(
+        "plugin_behind_messages", "Messages that it has not folded yet.", [(of, row["behind"]) for of, row in named]
+    )
     yield _gauge(
         "plugin_pending_documents",
-        "Changed since slow documents were last updated.",
+        "Documents that changed since slow documents were last updated.",
         [(of, row["pending"]) for of, row in named],
     )
     if current is not None:
@@ -215,31 +217,31 @@ def _of_plugins(state: "schemas.Health", current: Snapshot | None) -> Iterator[M
 
 def _of_site(state: "schemas.Health", current: Snapshot | None, places: Sequence[TargetRow]) -> Iterator[Metric]:
     if current is not None:
-        yield _gauge("snapshot_generation", "Of the newest snapshot.", [({}, current.generation)])
-        yield _gauge("snapshot_bytes", "Of all its files.", [({}, current.size)])
+        yield _gauge("snapshot_generation", "Generation of the newest snapshot.", [({}, current.generation)])
+        yield _gauge("snapshot_bytes", "Bytes of all files of the newest snapshot.", [({}, current.size)])
     yield _gauge("publishing_held", "1 if a rollback holds publishing.", [({}, state["held"])])
-    yield _gauge("oversize_documents", "Larger than they should be.", [({}, len(state["oversize"]))])
+    yield _gauge("oversize_documents", "Documents over their size limit.", [({}, len(state["oversize"]))])
     now = int(time.time())
     reached = [({"target": row.name}, row) for row in places]
     published = [(of, row) for of, row in reached if row.published_at is not None]
     yield _gauge("target_ok", "1 if it was published to, and keeps up.", [(of, row.is_ok(now)) for of, row in reached])
     yield _gauge(
         "target_behind_seconds",
-        "For how long it should have been published to.",
+        "Seconds for which it has been behind; 0 if it keeps up.",
         [(of, row.late(now)) for of, row in reached],
     )
     for name, description, attribute, unit in (
-        ("target_published_timestamp_seconds", "When it was last published to.", "published_at", 1),
-        ("target_generation", "That it serves.", "generation", 1),
-        ("target_publish_seconds", "That the last publication took.", "milliseconds", 1000),
-        ("target_publish_bytes", "That the last publication sent.", "bytes", 1),
+        ("target_published_timestamp_seconds", "Time of the last publication to it.", "published_at", 1),
+        ("target_generation", "Generation that it serves.", "generation", 1),
+        ("target_publish_seconds", "Seconds that the last publication took.", "milliseconds", 1000),
+        ("target_publish_bytes", "Bytes that the last publication sent.", "bytes", 1),
         ("target_publish_requests", "Operations of the last publication.", "requests", 1),
     ):
         yield _gauge(name, description, [(of, getattr(row, attribute) / unit) for of, row in published])
 
 
 _Samples = Sequence[tuple[dict[str, str], Any]]
-"""Labels and value of each; unknown ones are left out."""
+"""Labels and value of each sample; those whose value is None are left out."""
 
 
 def _gauge(name: str, description: str, samples: _Samples) -> Metric:

@@ -1,4 +1,4 @@
-"""The port of a process that consumes: metrics for Prometheus, and if it is alive and ready, for Kubernetes."""
+"""The port of a process that consumes: metrics for Prometheus, liveness and readiness for Kubernetes."""
 
 import http.server
 import logging
@@ -82,7 +82,7 @@ def listening(
 
 
 def not_ready(installation: Installation) -> Iterator[str]:
-    """Yield why the service does not do its job now: the database, a source, or a target."""
+    """Yield what keeps the service from working now: the database, a source, or a target."""
     config = installation.config
     names = [section.name for section in config.publish.targets]
     try:

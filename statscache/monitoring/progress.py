@@ -1,4 +1,4 @@
-"""The sign of life of a consumer, in the database: it distinguishes a quiet bus from a dead consumer."""
+"""Record in the database that a consumer works: this distinguishes a quiet bus from a dead consumer."""
 
 import threading
 import time
@@ -8,11 +8,11 @@ from statscache.store import Database, consumers
 from statscache.store.rows import ConsumerRow
 
 SECONDS = 5.0
-"""Between two signs of life."""
+"""Seconds between two records."""
 
 
 class Progress:
-    """Tells the database now and then that a live source is consumed.
+    """Records every few seconds that a live source is consumed.
 
     Args:
         database: The database.

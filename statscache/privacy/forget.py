@@ -30,7 +30,9 @@ _RESERVED = {
 }
 _COMMON = 100
 _COMMON_SHARE = 0.05
-_WAITS = 60.0
+_PATIENCE = 60.0
+"""Seconds to wait for files of the spool and for the write-ahead log."""
+
 _PAUSE = 1.0
 
 _log = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ class Forgotten:
         folded_again: Names of plugins that have folded the journal again.
         snapshots: Snapshots that were deleted.
         objects: Objects that were removed.
-        owed: Steps that could not be done yet, each with the fix; the same command does them.
+        unfinished: Steps that could not be done yet, each with the fix; the same command does them.
         unreachable: Places that were published to, are no longer configured, and may hold the name.
         left: Published files that hold the word but are not made from messages.
     """
@@ -62,7 +64,7 @@ class Forgotten:
     folded_again: list[str] = field(default_factory=list)
     snapshots: int = 0
     objects: int = 0
-    owed: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
     unreachable: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
@@ -70,7 +72,7 @@ class Forgotten:
     def found_nothing(self) -> bool:
         """True if the name was not found."""
         changed = self.messages or self.held or self.quarantined or self.files or self.snapshots or self.objects
-        return not (changed or self.taken_out or self.folded_again or self.owed or self.left)
+        return not (changed or self.taken_out or self.folded_again or self.unfinished or self.left)
 
 
 def forget(installation: Installation, name: str, tell: Tell, *, where_involved: bool = False) -> Forgotten:
@@ -95,13 +97,13 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
     # A snapshot that another publisher makes meanwhile would show which documents were deleted.
     with locks.publishing(database, PATIENCE):
         work.suppress()
-        # What was accepted before that moment is in the journal now.
+        # Messages that were accepted before the suppression are in the journal now.
         spots = found.places + work.search(lambda *_: None, found.end).places
         for number, (first, last) in enumerate(spots, start=1):
             done.messages += work.rewrite(first, last)
             tell("rewriting the journal", number, len(spots))
         tables = work.search_state()
-        done.owed += [f"table {table} holds the name, and no active plugin has it: drop it" for table in tables]
+        done.unfinished += [f"table {table} holds the name, and no active plugin has it: drop it" for table in tables]
         with database.writing() as connection:
             done.held = lines.scrub_held(connection, work.leaves_alone, forms(name))
             done.quarantined = lines.scrub_quarantine(connection, forms(name))
@@ -118,18 +120,20 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
             lambda at, all_: tell("searching what was published", at, all_),
         )
         done.snapshots, done.objects = purged.snapshots, purged.objects
-        # If the word stays where it means something else, it is in many files.
+        # The word stays in messages where it means something else, so it is in many files.
         done.left = [] if where_involved else purged.left
         if failure:
-            done.owed.append(f"{failure}; the next publication removes the rest there")
+            done.unfinished.append(f"{failure}; the next publication removes the rest there")
     configured = {target.place for target in installation.config.publish.targets}
     with database.reading() as connection:
         done.unreachable = [str(place) for place in places.lost(connection, configured)]
     tell("rewriting the database", 1, 1)
     if not database.rewrite():
-        done.owed.append("the database could not be rewritten, and may hold deleted rows: run the same command again")
+        done.unfinished.append(
+            "the database could not be rewritten, and may hold deleted rows: run the same command again"
+        )
     if not _wiped(installation):
-        done.owed.append("the write-ahead log is in use, and keeps deleted rows: run the same command again")
+        done.unfinished.append("the write-ahead log is in use, and keeps deleted rows: run the same command again")
     return done
 
 
@@ -137,7 +141,7 @@ def checked(name: str, environments: Collection[str] = ()) -> str:
     """Return the name of an account in the form to search for.
 
     Raises:
-        NameRefused: It is not one, or is in every message.
+        NameRefused: It is not the name of an account, or is a word of every message.
     """
     name = name.strip()
     if not name:
@@ -153,10 +157,10 @@ def checked(name: str, environments: Collection[str] = ()) -> str:
 
 def _refuse_word(found: Found) -> None:
     others = found.messages - found.involving
-    common = found.messages > max(_COMMON, _COMMON_SHARE * found.all) and others > found.involving
-    if found.topics or found.packages or common:
+    is_common = found.messages > max(_COMMON, _COMMON_SHARE * found.all) and others > found.involving
+    if found.topics or found.packages or is_common:
         raise NameRefused(
-            f"the name is a word too: {others:,} messages hold it and do not involve that person, {found.packages:,}"
+            f"the name is also a word: {others:,} messages hold it and do not involve that person, {found.packages:,}"
             f" are about a package of that name, and {found.topics:,} have it in their topic; nothing was changed."
             " Use `--where-involved` to keep the word in these"
         )
@@ -167,7 +171,7 @@ def _rewrite_spool(installation: Installation, change: Callable[[bytes], bytes],
     section, files = installation.config.sources.spool, 0
     if section is None:
         return 0
-    spool, deadline = Spool(section.path), time.monotonic() + _WAITS
+    spool, deadline = Spool(section.path), time.monotonic() + _PATIENCE
     while True:
         changed, busy, unread = spool.rewrite(change, installation.config.bus.max_line)
         files += changed
@@ -175,9 +179,13 @@ def _rewrite_spool(installation: Installation, change: Callable[[bytes], bytes],
             break
         time.sleep(_PAUSE)
     if unread:
-        done.owed.append(f"files of the spool that need too much memory to read; remove them: {', '.join(unread)}")
+        done.unfinished.append(
+            f"files of the spool that need too much memory to read; remove them: {', '.join(unread)}"
+        )
     if busy:
-        done.owed.append(f"files of the spool that are being written or read: {len(busy)}; run the same command again")
+        done.unfinished.append(
+            f"files of the spool that are being written or read: {len(busy)}; run the same command again"
+        )
     return files
 
 
@@ -190,7 +198,7 @@ def _catch_up(installation: Installation, tell: Tell) -> None:
 
 
 def _wiped(installation: Installation) -> bool:
-    deadline = time.monotonic() + _WAITS
+    deadline = time.monotonic() + _PATIENCE
     while not installation.database.wipe():
         if time.monotonic() > deadline:
             return False

@@ -127,7 +127,7 @@ def withdraw(connection: Connection, plugins: Collection[str], names: Collection
 def purge(connection: Connection, current: Snapshot, names: Collection[str], holds: Holds) -> Purged:
     """Remove objects and the snapshots that refer to them, except objects of the current one.
 
-    What targets still have of them is removed by each publication until all targets are rid of it.
+    Each publication deletes what targets still have of them, until no target has any.
 
     Args:
         connection: A writing connection.

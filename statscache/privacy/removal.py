@@ -1,6 +1,6 @@
 """Remove a person from the journal, from quarantine, and from the state of plugins.
 
-The journal is searched first, without keeping anybody waiting. Then each segment that holds the name is rewritten in a
+The journal is searched first, without a lock. Then each segment that holds the name is rewritten in a
 transaction that also takes from each plugin what the original messages had added. So the state is always that
 of the current journal, wherever the work is interrupted, and doing it again completes it.
 """
@@ -87,12 +87,12 @@ class Removal:
             found.end = segment.first + len(records) - 1
             found.all += len(records)
             if is_within(segment.data, self._names):
-                places = [segment.first + index for index, record in enumerate(records) if self._look(record, found)]
+                places = [segment.first + index for index, record in enumerate(records) if self._count(record, found)]
                 if places:
                     found.places.append((places[0], places[-1]))
             tell(found.end, end)
 
-    def _look(self, record: bytes, found: Found) -> bool:
+    def _count(self, record: bytes, found: Found) -> bool:
         """Count a message of the journal in `found`, and return whether it has to change."""
         if not is_within(record, self._names):
             return False
@@ -110,7 +110,7 @@ class Removal:
         """Suppress the person in all messages from now on; return whether that is new."""
         with self._database.writing() as connection:
             journal.lock(connection)
-            # What was dropped as a name comes no more. What it counted then is not in the state, nor are its messages.
+            # A dropped pattern may be the name itself. Messages that it matched no longer have the name.
             dropped_keys.remove(connection, lambda _, pattern: occurs(pattern, self._names))
             return suppression.add(connection, self._name)
 
@@ -221,7 +221,7 @@ class Removal:
         self.folded_again.add(plugin.name)
 
     def _forget_rows(self, connection: Connection, plugin: Plugin, row: Position) -> None:
-        """Have an author's rows forget the person; a plugin that cannot do so folds the journal again."""
+        """Remove the person from an author's rows; a plugin that cannot do so folds the journal again."""
         # A plugin is foreign code: whatever it raises, its rows must not keep the name.
         try:
             if plugin.kind.forget_in_rows(connection, {*self._names, self._name.lower()}):
@@ -243,7 +243,7 @@ class Removal:
         That is state of messages that were removed, and of plugins that are not active here, whose state is cleared.
 
         Returns:
-            Names of tables that hold the name, and that no active plugin answers for.
+            Names of tables that hold the name and belong to no active plugin.
         """
         with self._database.writing() as connection:
             through = journal.lock(connection).through
@@ -257,7 +257,7 @@ class Removal:
                 if plugin is None or not row.is_usable(plugin.state_version):
                     self._empty(connection, row)
                 elif self._where_involved and not plugin.people:
-                    # The word may be something else there, and what it was of the person has been taken out.
+                    # The word may mean something else there; what was the person's has been removed.
                     continue
                 else:
                     digests = None if row.id in found.elsewhere else found.keys[row.id]
@@ -266,17 +266,17 @@ class Removal:
                 if plugin.name in locked and plugin.kind.mentions(connection, self._names):
                     self._forget_rows(connection, plugin, locked[plugin.name])
             own = {table.name for plugin in self._registry for table in plugin.kind.own_tables}
-            return self._strange_tables(connection, own)
+            return self._unknown_tables(connection, own)
 
     def _empty(self, connection: Connection, row: Position) -> None:
         empty(connection, row)
         self.folded_again.add(row.name)
 
-    def _strange_tables(self, connection: Connection, known: Collection[str]) -> list[str]:
+    def _unknown_tables(self, connection: Connection, known: Collection[str]) -> list[str]:
         there = MetaData()
         there.reflect(connection)
-        strange = there.tables.keys() - schema.metadata.tables.keys() - set(known) - {"alembic_version"}
-        return sorted(name for name in strange if is_in_table(connection, there.tables[name], self._names))
+        unknown = there.tables.keys() - schema.metadata.tables.keys() - set(known) - {"alembic_version"}
+        return sorted(name for name in unknown if is_in_table(connection, there.tables[name], self._names))
 
 
 def _yields(plugin: Plugin, message: Message) -> list[Any] | None:

@@ -100,10 +100,10 @@ class Pages:
         # Charts hold thousands of numbers as JSON, and a space after each is a fifth of a page.
         self._environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
         self._environment.filters |= {
-            "amount": text.amount, "clean": text.clean, "compact": text.compact, "duration": text.duration,
-            "heading": text.heading, "machine_time": text.machine_time, "middle": text.middle,
-            "number": text.number, "prose": text.prose, "short_time": text.short_time, "size": text.size,
-            "when": text.when,
+            "amount": text.amount, "clean": text.clean, "common_prefix": text.common_prefix, "compact": text.compact,
+            "duration": text.duration, "heading": text.heading, "machine_time": text.machine_time,
+            "middle": text.middle, "number": text.number, "prose": text.prose, "short_time": text.short_time,
+            "size": text.size, "when": text.when,
         }  # fmt: skip
         eventful = [kind.name for kind in kinds.kinds().values() if kind.rows_are_events]
         self._environment.globals |= {

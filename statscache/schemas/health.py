@@ -1,4 +1,4 @@
-"""The document `status`: how the service fares. It is outside the snapshot."""
+"""The document `status`: the state of the service. It is outside the snapshot."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ from statscache.schemas.parts import Count, Interval, PluginState, Time, documen
 
 @documented
 class JournalHealth(TypedDict):
-    """What was taken in."""
+    """The journal, and what was not accepted into it."""
 
     messages: Count
     """Accepted messages."""
@@ -21,7 +21,7 @@ class JournalHealth(TypedDict):
     foreign: Count
     """Messages of other environments, and statscache's own."""
     held: Count
-    """Messages of the future that wait."""
+    """Messages of the future that are held until their time."""
     quarantined: Count
     """Malformed lines."""
     discarded: Count
@@ -52,26 +52,26 @@ class SourceHealth(TypedDict):
 
 @documented
 class ConsumerHealth(TypedDict):
-    """How the consumers of a live source fare."""
+    """The state of the consumers of a live source."""
 
     name: str
     """Name of the source."""
     worked_at: Time
     """When one of them last looked for messages, also where the bus is quiet."""
     rejected: Count
-    """Messages that were refused for want of a valid signature."""
+    """Messages that were refused because they have no valid signature."""
     unconnected: Count
     """Addresses of the bus at which no one answers."""
 
 
 @documented
 class PluginHealth(TypedDict):
-    """How a plugin fares."""
+    """The state of a plugin."""
 
     name: str
     """Name."""
     state: PluginState
-    """True if it is up to date."""
+    """`ok` if it is up to date."""
     reason: str
     """Why it is not `ok`; else empty."""
     behind: Count
@@ -96,7 +96,7 @@ class LoadProblem(TypedDict):
 
 @documented
 class TargetHealth(TypedDict):
-    """How a place fares to which snapshots are published."""
+    """The state of a place to which snapshots are published."""
 
     name: str
     """Name."""
@@ -108,30 +108,30 @@ class TargetHealth(TypedDict):
 
 @documented
 class Oversize(TypedDict):
-    """A document that broke its budget."""
+    """A document that exceeds its size limit."""
 
     path: str
     """Readable path."""
     size: Count
     """Bytes."""
     limit: Count
-    """Maximum size in bytes that it should have."""
+    """Size limit in bytes."""
 
 
 @documented
 class Health(TypedDict):
-    """How the service fares."""
+    """The state of the service."""
 
     through: Time | None
     """Timestamp of the newest message."""
     slow_through: Time | None
     """Timestamp of the newest message that the slow documents of the current snapshot know; null before the first."""
     journal: JournalHealth
-    """What was taken in."""
+    """The journal, and what was not accepted into it."""
     sources: list[SourceHealth]
     """Live sources."""
     consumers: list[ConsumerHealth]
-    """Those who consume the live sources, by name."""
+    """The consumers of live sources, by name."""
     plugins: list[PluginHealth]
     """The plugins, by name."""
     problems: list[LoadProblem]
@@ -139,7 +139,7 @@ class Health(TypedDict):
     targets: list[TargetHealth]
     """The places that are published to, by name, as of the publication before."""
     oversize: list[Oversize]
-    """Documents that are larger than they should be, by path."""
+    """Documents that exceed their size limit, by path."""
     held: bool
     """True if an older snapshot was made current, and stays so until publishing is resumed."""
     gaps: list[Interval]
@@ -157,11 +157,11 @@ class Status(TypedDict):
     slow_through: Time | None
     """Timestamp of the newest message that the slow documents of the current snapshot know; null before the first."""
     journal: JournalHealth
-    """What was taken in."""
+    """The journal, and what was not accepted into it."""
     sources: list[SourceHealth]
     """Live sources."""
     consumers: list[ConsumerHealth]
-    """Those who consume the live sources, by name."""
+    """The consumers of live sources, by name."""
     plugins: list[PluginHealth]
     """The plugins, by name."""
     problems: list[LoadProblem]
@@ -169,7 +169,7 @@ class Status(TypedDict):
     targets: list[TargetHealth]
     """The places that are published to, by name, as of the publication before."""
     oversize: list[Oversize]
-    """Documents that are larger than they should be, by path."""
+    """Documents that exceed their size limit, by path."""
     held: bool
     """True if an older snapshot was made current, and stays so until publishing is resumed."""
     gaps: list[Interval]

@@ -51,7 +51,7 @@ class IndexedPlugin(TypedDict):
     headline: dict[str, str]
     """Dimension and value of the rows that make the number for a badge; empty: all rows."""
     not_added_up: list[str]
-    """Over what its numbers must not be added up: names of dimensions, and `timestamp` for buckets of time."""
+    """What its numbers must not be added up over: names of dimensions, and `timestamp` for buckets of time."""
     entities: dict[str, str]
     """Dimension and what it names, `person`, `package`, `release` or `topic`, if that has a page of its own."""
     state: PluginState
@@ -91,12 +91,12 @@ class Entities(TypedDict):
 
 @documented
 class EntityNames(TypedDict):
-    """One shard: the names that begin with a prefix, but for those in shards of a longer one."""
+    """One shard: the names that begin with a prefix, except those in shards of a longer one."""
 
     schema: Literal["statscache/entity-names/1"]
     """Type and version."""
     entity: str
-    """What they are."""
+    """What the names are: as in `entities`."""
     prefix: str
     """What they begin with, in lower case."""
     names: list[EntityName]
@@ -193,7 +193,7 @@ class ChangeLog(TypedDict):
 
 @documented
 class ObjectEntry(TypedDict):
-    """What one name of a directory stands for: an object."""
+    """An entry of a directory with an object."""
 
     type: EntryType
     """A file, a directory, one of the two subtrees of the root, or a part of a large directory."""

@@ -34,9 +34,8 @@ class Row(TypedDict):
     """`Span`: the last stop; null if none was seen."""
     duration: NotRequired[Count | None]
     """`Span`: seconds from start to stop; null if either is unknown, or they are in the wrong order."""
-
     in_progress: NotRequired[bool | None]
-    """`Span`: whether it has begun and not stopped; null if that is unknown, since its stop may have been missed."""
+    """`Span`: true if it has begun and not stopped; null if that is unknown, since its stop may have been missed."""
 
 
 @documented

@@ -119,7 +119,7 @@ def election(population: Population, rng: Random, at: float) -> dict[str, Any]:
 
 
 def crash_report(population: Population, rng: Random, at: float) -> dict[str, Any]:
-    """A crash was reported often."""
+    """A crash that was reported often."""
     package = population.package(rng)
     return {
         "components": [package],
@@ -130,7 +130,7 @@ def crash_report(population: Population, rng: Random, at: float) -> dict[str, An
 
 
 def account_change(population: Population, rng: Random, at: float) -> dict[str, Any]:
-    """An account or its groups changed."""
+    """A change of an account or its groups."""
     who = population.person(rng)
     return {"msg": {"agent": who, "group": PROJECTS[rng.randrange(8)], "user": who}}
 

@@ -3,11 +3,10 @@
 A course is a list of events that belong together. All its events lie within the hour after its first.
 """
 
-from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from statscache.simulator.event import ARCHES, RELEASES, Event, hexadecimal, version
+from statscache.simulator.event import ARCHES, RELEASES, Event, hexadecimal, iso, version
 from statscache.simulator.population import Population
 
 
@@ -97,10 +96,6 @@ def _koji_task(
     return Event(at, "org.fedoraproject.prod.buildsys.task.state.change", msg, "apache")
 
 
-def _iso(time: float) -> str:
-    return datetime.fromtimestamp(int(time), UTC).isoformat()
-
-
 def _commit(population: Population, rng: Random, at: float, who: str, package: str, branch: str, release: str) -> Event:
     msg = {
         "commit": {
@@ -150,7 +145,7 @@ def koji_build(population: Population, rng: Random, at: float) -> list[Event]:
         "release": release,
         "task_id": task,
         "version": number_of,
-        "creation_time": _iso(opened + 5),
+        "creation_time": iso(opened + 5),
         "request": [f"git+https://src.fedoraproject.org/rpms/{package}#{hexadecimal(rng, 40)}", branch, {}],
     }
     changed = "org.fedoraproject.prod.buildsys.build.state.change"
@@ -164,27 +159,38 @@ def koji_build(population: Population, rng: Random, at: float) -> list[Event]:
         events.append(_koji_task(rng, closed - 60, task + 1, owner, srpm, "buildArch", "OPEN", "CLOSED", arch))
     ending = "FAILED" if failed else "CLOSED"
     events.append(_koji_task(rng, closed, task, owner, srpm, "build", "OPEN", ending, "noarch"))
-    ended = {**state, "completion_time": _iso(closed + 1), "old": 0, "new": 3 if failed else 1}
+    ended = {**state, "completion_time": iso(closed + 1), "old": 0, "new": 3 if failed else 1}
     events.append(Event(closed + 1, changed, ended, "apache"))
     if failed:
         return events
+    return [*events, *_tags(rng, closed, state, branch), _signature(rng, closed, package, build, release, number_of)]
+
+
+def _tags(rng: Random, closed: float, state: dict[str, Any], branch: str) -> list[Event]:
+    """Return the tagging of a complete build: to be signed, then a candidate for an update."""
+    events = []
     for delay, topic, tag in (
         (2, "tag", "signing-pending"),
         (60, "untag", "signing-pending"),
         (61, "tag", "updates-candidate"),
     ):
         msg = {
-            "build_id": build,
+            "build_id": state["build_id"],
             "instance": "primary",
-            "name": package,
-            "owner": owner,
-            "release": release,
+            "name": state["name"],
+            "owner": state["owner"],
+            "release": state["release"],
             "tag": f"{branch}-{tag}",
             "tag_id": rng.randrange(90_000),
-            "user": "bodhi" if delay > 60 else owner,
-            "version": number_of,
+            "user": "bodhi" if delay > 60 else state["owner"],
+            "version": state["version"],
         }
         events.append(Event(closed + delay, f"org.fedoraproject.prod.buildsys.{topic}", msg, "apache"))
+    return events
+
+
+def _signature(rng: Random, closed: float, package: str, build: int, release: str, number: str) -> Event:
+    """Return the signing of an rpm of a complete build."""
     sighash = hexadecimal(rng, 32)
     rpm = {
         "attribute": "sighash",
@@ -207,11 +213,10 @@ def koji_build(population: Population, rng: Random, at: float) -> list[Event]:
             "sighash": sighash,
             "sigkey": hexadecimal(rng, 8),
             "size": rng.randrange(1 << 26),
-            "version": number_of,
+            "version": number,
         },
     }
-    events.append(Event(closed + 50, "org.fedoraproject.prod.buildsys.rpm.sign", rpm, "apache"))
-    return events
+    return Event(closed + 50, "org.fedoraproject.prod.buildsys.rpm.sign", rpm, "apache")
 
 
 def koschei_build(population: Population, rng: Random, at: float) -> list[Event]:

@@ -21,7 +21,7 @@ from statscache.timeline import DAY, floor, iso
 DATABASE = Path("statscache-demo.db")
 SITE = Path("public")
 SECONDS = 15
-"""Duration of the day on the bus: long enough to publish several times."""
+"""Seconds in which the day is sent over the bus: long enough to publish several times."""
 
 INTERVAL = 3
 """Seconds between two publications."""

@@ -1,5 +1,6 @@
 """Events of the simulated project, and small parts that many bodies share."""
 
+from datetime import UTC, datetime
 from random import Random
 from typing import Any, NamedTuple
 
@@ -47,6 +48,11 @@ def version(rng: Random) -> str:
 def text(rng: Random, sentences: int) -> str:
     """Return some sentences such as people write."""
     return " ".join(_SENTENCES[rng.randrange(8)] for _ in range(sentences))
+
+
+def iso(time: float) -> str:
+    """Return a time (seconds since 1970 UTC) in ISO 8601, to the second."""
+    return datetime.fromtimestamp(int(time), UTC).isoformat()
 
 
 def account(name: str) -> dict[str, Any]:

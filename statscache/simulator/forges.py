@@ -146,20 +146,25 @@ def pagure_pull_request(population: Population, rng: Random, at: float) -> list[
         msg: dict[str, Any] = {"agent": owner, "pullrequest": {**request, "comments": [comment]}}
         events.append(Event(at + 900, prefix + "comment.added", msg, "pagure"))
     if rng.random() < 0.6:
-        # Opened from an hour to 42 days ago.
-        opened = int(at) - 3600 * (1 << rng.randrange(11))
-        merged = rng.random() < 0.9
-        older = {
-            **request,
-            "date_created": str(opened),
-            "id": request["id"] + 200,
-            "closed_at": str(int(at) + 1800),
-            "status": "Merged" if merged else "Closed",
-            "uid": hexadecimal(rng, 32),
-        }
-        msg = {"agent": owner, "merged": merged, "pullrequest": older}
-        events.append(Event(at + 1800, prefix + "closed", msg, "pagure"))
+        events.append(_closed(rng, at + 1800, owner, request))
     return events
+
+
+def _closed(rng: Random, at: float, owner: str, request: dict[str, Any]) -> Event:
+    """Return the merge, or rejection, of an older request of the same package."""
+    # Opened from an hour to 42 days before the newer one, which is 1,800 s old.
+    opened = int(at) - 1800 - 3600 * (1 << rng.randrange(11))
+    merged = rng.random() < 0.9
+    older = {
+        **request,
+        "date_created": str(opened),
+        "id": request["id"] + 200,
+        "closed_at": str(int(at)),
+        "status": "Merged" if merged else "Closed",
+        "uid": hexadecimal(rng, 32),
+    }
+    msg = {"agent": owner, "merged": merged, "pullrequest": older}
+    return Event(at, "org.fedoraproject.prod.pagure.pull-request.closed", msg, "pagure")
 
 
 def github_event(population: Population, rng: Random, at: float) -> list[Event]:

@@ -1,5 +1,6 @@
 """Simulated events around images: koji makes them, and they are uploaded to clouds."""
 
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -119,54 +120,11 @@ def cloud_images(rng: Random, compose: str, release: str, number: int, at: float
     """
     events = []
     for place, arch in enumerate(ARCHES[:2]):
-        name = f"Fedora-Cloud-Base-AmazonEC2.{arch}-{compose.removeprefix('Fedora-')}"
-        url = (
-            f"https://kojipkgs.fedoraproject.org/compose/{release}/{compose}/compose/Cloud/{arch}/images/{name}.raw.xz"
-        )
         uploaded = at + place * 900
-        regions = {region: f"ami-0{hexadecimal(rng, 16)}" for region in _REGIONS["aws"]}
-        for position, (region, image) in enumerate(regions.items()):
-            extra = {"id": image, "virt_type": "hvm", "vol_type": "gp3"}
-            common = {"compose": compose, "extra": extra, "image_name": name, "image_url": url, "service": "EC2"}
-            time = uploaded + 120 + position * 20
-            if position == 0:
-                test = "failed" if rng.random() < 0.1 else "completed"
-                for delay, topic, status in (
-                    (-110, "upload", "started"),
-                    (-5, "upload", "completed"),
-                    (5, "test", "started"),
-                    (500, "test", test),
-                ):
-                    msg = {**common, "destination": f"EC2 ({region})", "status": status}
-                    events.append(Event(time + delay, f"{_PREFIX}fedimg.image.{topic}", msg, "fedimg"))
-            events.append(Event(time, f"{_PREFIX}fedimg.image.publish", {**common, "destination": region}, "fedimg"))
-        about: dict[str, Any] = {
-            "architecture": arch,
-            "compose_id": compose,
-            "release": number,
-            "subvariant": "Cloud_Base",
-        }
-        azure = f"Fedora-Cloud-{release.capitalize()}-{'x64' if arch == 'x86_64' else 'Arm64'}"
-        version = f"{number}.{compose.rpartition('-')[2].partition('.')[0]}.0"
-        google = f"fedora-cloud-{release}-{version.replace('.', '-')}-{arch.replace('_', '-')}"
-        published: dict[str, dict[str, Any]] = {
-            "aws": {"image_name": name, "regions": regions},
-            "azure": {
-                "image_definition_name": azure,
-                "image_version_name": version,
-                "regions": list(_REGIONS["azure"]),
-                "image_resource_id": f"/CommunityGalleries/Fedora/Images/{azure}/Versions/{version}",
-            },
-            "gcp": {
-                "family": f"fedora-cloud-{release}",
-                "image_name": google,
-                "image_url": f"https://www.googleapis.com/compute/v1/projects/fedora-cloud/global/images/{google}",
-                "storage_locations": list(_REGIONS["gcp"]),
-            },
-        }
-        for delay, (provider, body) in enumerate(published.items()):
-            topic = f"{_PREFIX}fedora_image_uploader.published.v1.{provider}.nightly.Cloud_Base.{arch}"
-            events.append(Event(uploaded + 600 + 30 * delay, topic, {**about, **body}, "image-uploader"))
+        name = f"Fedora-Cloud-Base-AmazonEC2.{arch}-{compose.removeprefix('Fedora-')}"
+        images = {region: f"ami-0{hexadecimal(rng, 16)}" for region in _REGIONS["aws"]}
+        events += _by_fedimg(rng, compose, release, arch, name, images, uploaded)
+        events += _by_uploader(compose, release, number, arch, name, images, uploaded)
     container = {
         "architectures": list(ARCHES),
         "compose_id": compose,
@@ -178,3 +136,77 @@ def cloud_images(rng: Random, compose: str, release: str, number: int, at: float
     topic = f"{_PREFIX}fedora_image_uploader.published.v1.container.nightly.Container_Base_Generic.multi"
     events.append(Event(at + 2_000, topic, container, "image-uploader"))
     return events
+
+
+def _by_fedimg(
+    rng: Random, compose: str, release: str, arch: str, name: str, images: Mapping[str, str], at: float
+) -> list[Event]:
+    """Return what fedimg announces of one image: its upload and test in the first region, then each publication.
+
+    Args:
+        rng: The random number generator.
+        compose: Id of the compose.
+        release: Its release in lowercase.
+        arch: The image's architecture.
+        name: The image's name.
+        images: Its id in each region.
+        at: When the upload begins, seconds since 1970 UTC.
+    """
+    events = []
+    url = f"https://kojipkgs.fedoraproject.org/compose/{release}/{compose}/compose/Cloud/{arch}/images/{name}.raw.xz"
+    for position, (region, image) in enumerate(images.items()):
+        extra = {"id": image, "virt_type": "hvm", "vol_type": "gp3"}
+        common = {"compose": compose, "extra": extra, "image_name": name, "image_url": url, "service": "EC2"}
+        time = at + 120 + position * 20
+        if position == 0:
+            test = "failed" if rng.random() < 0.1 else "completed"
+            for delay, topic, status in (
+                (-110, "upload", "started"),
+                (-5, "upload", "completed"),
+                (5, "test", "started"),
+                (500, "test", test),
+            ):
+                msg = {**common, "destination": f"EC2 ({region})", "status": status}
+                events.append(Event(time + delay, f"{_PREFIX}fedimg.image.{topic}", msg, "fedimg"))
+        events.append(Event(time, f"{_PREFIX}fedimg.image.publish", {**common, "destination": region}, "fedimg"))
+    return events
+
+
+def _by_uploader(
+    compose: str, release: str, number: int, arch: str, name: str, images: Mapping[str, str], at: float
+) -> list[Event]:
+    """Return what the image uploader announces of one image, for each provider; arguments as for `_by_fedimg`."""
+    about: dict[str, Any] = {
+        "architecture": arch,
+        "compose_id": compose,
+        "release": number,
+        "subvariant": "Cloud_Base",
+    }
+    azure = f"Fedora-Cloud-{release.capitalize()}-{'x64' if arch == 'x86_64' else 'Arm64'}"
+    version = f"{number}.{compose.rpartition('-')[2].partition('.')[0]}.0"
+    google = f"fedora-cloud-{release}-{version.replace('.', '-')}-{arch.replace('_', '-')}"
+    published: dict[str, dict[str, Any]] = {
+        "aws": {"image_name": name, "regions": images},
+        "azure": {
+            "image_definition_name": azure,
+            "image_version_name": version,
+            "regions": list(_REGIONS["azure"]),
+            "image_resource_id": f"/CommunityGalleries/Fedora/Images/{azure}/Versions/{version}",
+        },
+        "gcp": {
+            "family": f"fedora-cloud-{release}",
+            "image_name": google,
+            "image_url": f"https://www.googleapis.com/compute/v1/projects/fedora-cloud/global/images/{google}",
+            "storage_locations": list(_REGIONS["gcp"]),
+        },
+    }
+    topic = f"{_PREFIX}fedora_image_uploader.published.v1"
+    return [
+        Event(
+            at + 600 + 30 * delay,
+            f"{topic}.{provider}.nightly.Cloud_Base.{arch}",
+            {**about, **body},
+            "image-uploader",
+        )
+        for delay, (provider, body) in enumerate(published.items())
+    ]

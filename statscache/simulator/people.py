@@ -3,11 +3,10 @@
 Badges and meetings have topics and bodies of their own since 2024; history has the older ones.
 """
 
-from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from statscache.simulator.event import PROJECTS, Event, hexadecimal, text
+from statscache.simulator.event import PROJECTS, Event, hexadecimal, iso, text
 from statscache.simulator.population import Population
 
 _MOVED = 1_704_067_200  # 2024-01-01
@@ -191,25 +190,21 @@ def meeting(population: Population, rng: Random, at: float) -> list[Event]:
 
 
 def _meeting_on_matrix(rng: Random, at: float, people: list[str], room: str) -> list[Event]:
-    """Return the begin and the end of a meeting, which are all that the bot on Matrix announces."""
+    """Return the start and the end of a meeting: the bot on Matrix announces nothing else."""
     name, end = f"{PROJECTS[rng.randrange(8)]} weekly", at + 1800 + rng.randrange(1800)
     url = f"https://meetbot.fedoraproject.org/meeting_matrix_{room[1:10]}/{hexadecimal(rng, 12)}"
-    begun = {"location": room, "meeting_name": name, "start_time": _iso(at), "start_user": people[0]}
+    begun = {"location": room, "meeting_name": name, "start_time": iso(at), "start_user": people[0]}
     ended = {
         **begun,
         "attendees": [{"lines_said": 1 + rng.randrange(60), "name": who} for who in people],
         "chairs": people[:1],
-        "end_time": _iso(end),
+        "end_time": iso(end),
         "end_user": people[rng.randrange(len(people))],
         "logs": [{"log_type": "Full log", "log_url": f"{url}.log.html"}],
         "url": f"{url}.html",
     }
     prefix = "org.fedoraproject.prod.meetbot.meeting."
     return [Event(at, prefix + "start", begun, "maubot"), Event(end, prefix + "complete", ended, "maubot")]
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(int(at), UTC).isoformat()
 
 
 def blog_post(population: Population, rng: Random, at: float) -> list[Event]:

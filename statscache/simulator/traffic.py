@@ -32,9 +32,8 @@ from statscache.simulator import builds, forges, people, services, updates, webh
 from statscache.simulator.composes import planned
 from statscache.simulator.event import Event
 from statscache.simulator.population import Population
+from statscache.timeline import DAY, HOUR
 
-_HOUR = 3600
-_DAY = 86400
 _MICROSECONDS = 1_000_000
 
 
@@ -125,10 +124,10 @@ class Traffic:
         for name in ("per_day", "people", "packages"):
             if getattr(self, name) < 1:
                 raise ValueError(f"Traffic.{name} is {getattr(self, name)}: give 1 or more")
-        if not _DAY <= self.start <= self.end:
+        if not DAY <= self.start <= self.end:
             raise ValueError(
                 f"Traffic from {self.start} to {self.end}: give seconds since 1970 UTC, the start from "
-                f"{_DAY} on and not after the end"
+                f"{DAY} on and not after the end"
             )
 
     def volume(self, hour: int) -> float:
@@ -136,7 +135,7 @@ class Traffic:
         if self.growing is None:
             return self.per_day
         first, last = self.growing
-        grown = min(max((hour * _HOUR - first) / (last - first), 0.0), 1.0)
+        grown = min(max((hour * HOUR - first) / (last - first), 0.0), 1.0)
         return self.per_day * (1 + 2 * grown) / 3
 
 
@@ -146,7 +145,7 @@ def simulate(traffic: Traffic) -> Iterator[bytes]:
     Memory holds the events of about two hours, however long the window is.
     """
     population = Population(traffic.people, traffic.packages)
-    first_hour, end_hour = traffic.start // _HOUR, -(-traffic.end // _HOUR)
+    first_hour, end_hour = traffic.start // HOUR, -(-traffic.end // HOUR)
     start, end = traffic.start * _MICROSECONDS, traffic.end * _MICROSECONDS
     first_day = first_hour // 24 - 1
     pending = [line for day in (first_day, first_day + 1) for line in _of_day(traffic.seed, day)]
@@ -155,7 +154,7 @@ def simulate(traffic: Traffic) -> Iterator[bytes]:
             pending += _of_day(traffic.seed, hour // 24)
         pending += _of_hour(traffic, population, hour)
         pending.sort()
-        limit = min(end, (hour + 1) * _HOUR * _MICROSECONDS)
+        limit = min(end, (hour + 1) * HOUR * _MICROSECONDS)
         due = 0
         for time, line in pending:
             if time >= limit:
@@ -175,7 +174,7 @@ def _of_hour(traffic: Traffic, population: Population, hour: int) -> list[tuple[
         wanted = traffic.volume(hour) * parts / whole * rhythm.share(hour)
         made = 0
         while True:
-            events = course(population, rng, (hour + rng.random()) * _HOUR)
+            events = course(population, rng, (hour + rng.random()) * HOUR)
             # The last course is kept with a probability that gives the wanted mean.
             if made + len(events) * rng.random() > wanted:
                 break
@@ -187,7 +186,7 @@ def _of_hour(traffic: Traffic, population: Population, hour: int) -> list[tuple[
 def _of_day(seed: int, day: int) -> list[tuple[int, bytes]]:
     """Return the planned messages of `day` (days since 1970 UTC) as microseconds and lines."""
     rng = Random((seed << 40) + (day << 1) + 1)
-    return [_line(rng, event) for event in planned(rng, day * _DAY)]
+    return [_line(rng, event) for event in planned(rng, day * DAY)]
 
 
 def _line(rng: Random, event: Event) -> tuple[int, bytes]:

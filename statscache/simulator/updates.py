@@ -77,8 +77,14 @@ def bodhi_update(population: Population, rng: Random, at: float) -> list[Event]:
         "user": {"email": None, "groups": [{"name": "packager"}], "id": rng.randrange(9000), "name": submitter},
         "version_hash": hexadecimal(rng, 40),
     }
-    prefix = "org.fedoraproject.prod.bodhi."
-    events = [Event(at, prefix + "update.request.testing", {"agent": submitter, "update": update}, "bodhi")]
+    request = "org.fedoraproject.prod.bodhi.update.request.testing"
+    events = [Event(at, request, {"agent": submitter, "update": update}, "bodhi")]
+    return [*events, *_comments(population, rng, at, update)]
+
+
+def _comments(population: Population, rng: Random, at: float, update: dict[str, Any]) -> list[Event]:
+    """Return the comments on an update: first that of the bot `bodhi`, then those of people."""
+    events = []
     commenters = ["bodhi"] + [population.person(rng) for _ in range(rng.randrange(4))]
     for place, who in enumerate(commenters):
         time = at + place * (60 + rng.random() * 800)
@@ -90,17 +96,17 @@ def bodhi_update(population: Population, rng: Random, at: float) -> list[Event]:
             "karma_critpath": 0,
             "testcase_feedback": [],
             "timestamp": int(time),
-            "update_alias": alias,
+            "update_alias": update["alias"],
             "update_id": rng.randrange(900_000),
-            "update_title": nvr,
+            "update_title": update["title"],
             "user": {"id": 1, "name": who},
-            "text": f"This update has been submitted for testing by {submitter}."
+            "text": f"This update has been submitted for testing by {update['submitter']}."
             if who == "bodhi"
             else "Works for me, no regressions seen since yesterday.",
         }
         slim = {key: update[key] for key in ("alias", "builds", "status", "release", "request", "title", "user")}
         msg = {"agent": who, "comment": {**comment, "update": slim}}
-        events.append(Event(time, prefix + "update.comment", msg, "bodhi"))
+        events.append(Event(time, "org.fedoraproject.prod.bodhi.update.comment", msg, "bodhi"))
     return events
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from statscache.simulator.event import PROJECTS, Event, hexadecimal, text, version
 from statscache.simulator.population import Population
+from statscache.timeline import HOUR
 
 _PREFIX = "org.fedoraproject.prod."
-_HOUR = 3600
 _SITES = {"forgejo": "https://forge.example.org", "github": "https://github.com", "gitlab": "https://gitlab.com"}
 
 
@@ -127,7 +127,7 @@ def _commits(rng: Random, who: str, url: str) -> dict[str, Any]:
 
 def _opened(rng: Random, at: float) -> float:
     """Return when a request that is closed now was opened: from an hour to 42 days ago."""
-    return at - _HOUR * (1 << rng.randrange(11))
+    return at - HOUR * (1 << rng.randrange(11))
 
 
 def _time(at: float) -> str:

@@ -70,8 +70,8 @@ def configuration(path: Path | None) -> dict[str, Any]:
         path: Its file; None for `$FEDORA_MESSAGING_CONF`, or else /etc/fedora-messaging/config.toml, or else defaults.
 
     Raises:
-        ConfigurationError: fedora-messaging is not installed, or refuses the file. Or everybody may read the file, and
-            it holds a password; or the private key that it names.
+        ConfigurationError: fedora-messaging is not installed, or refuses the file. Or the file is
+            world-readable and holds a password, or the private key that it names is world-readable.
     """
     try:
         from fedora_messaging.config import DEFAULTS, LazyConfig

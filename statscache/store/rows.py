@@ -39,7 +39,7 @@ class ConsumerRow(NamedTuple):
         worked_at: When one of them last looked for messages, also in vain; wall clock, seconds since 1970 UTC.
         batches: Transactions in which they accepted what had come.
         milliseconds: That these took.
-        rejected: Messages that they refused, for want of a valid signature.
+        rejected: Messages that they refused because they have no valid signature.
         endpoints: Addresses of the bus that they connect to; 0 for a source that has none.
         unconnected: Those of them at which no one answers, one a line.
     """

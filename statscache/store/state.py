@@ -22,7 +22,7 @@ class Journal(NamedTuple):
         known: Copies of accepted messages.
         conflicts: Those of them that differed in content.
         foreign: Messages of other environments, each once, and statscache's own announcements.
-        discarded: Quarantined lines that were deleted for want of room.
+        discarded: Quarantined lines that were deleted because of the quota.
         removed: Messages that were removed from the journal.
         installation: The id of the installation.
     """

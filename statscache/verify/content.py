@@ -33,7 +33,7 @@ def document(path: str, data: bytes, through: int | None, files: Files) -> Probl
     if found is None or "name" not in found.parts or path == layout.badge(found.parts["name"]):
         return
     if value["plugin"] != found.parts["name"]:
-        yield Weight.WRONG, f"it says that it is of the plugin {value['plugin']!r:.100}"
+        yield Weight.WRONG, f"it names the plugin {value['plugin']!r:.100}"
     if value["through"] is not None and (through is None or value["through"] > through):
         yield Weight.WRONG, f"its `through` {value['through']} is later than that of the pointer, {through}"
     yield from _by_kind(found, path, value, files)
@@ -42,14 +42,14 @@ def document(path: str, data: bytes, through: int | None, files: Files) -> Probl
 def _by_kind(found: layout.Match, path: str, value: Any, files: Files) -> Problems:
     kind, parts = found
     if kind in ("series", "series-index") and value["resolution"] != parts["resolution"]:
-        yield Weight.WRONG, f"it says that it has the resolution {value['resolution']!r:.100}"
+        yield Weight.WRONG, f"it names the resolution {value['resolution']!r:.100}"
     if kind == "series-index":
         yield from _periods(path, value, files)
     elif kind == "series":
         if value["period"] != parts["period"]:
-            yield Weight.WRONG, f"it says that it is of the period {value['period']!r:.100}"
+            yield Weight.WRONG, f"it names the period {value['period']!r:.100}"
         elif any(len(row) != len(value["columns"]) for row in value["rows"]):
-            yield Weight.WRONG, "a row has another number of cells than there are columns"
+            yield Weight.WRONG, "a row does not have one cell for each column"
     elif kind == "key":
         expected = layout.key_document(parts["name"], value["key"])
         if expected != path:
@@ -59,7 +59,7 @@ def _by_kind(found: layout.Match, path: str, value: Any, files: Files) -> Proble
         if expected != path:
             yield Weight.WRONG, f"its key {value['key']!r:.100} and year {value['year']} belong at {expected}"
     elif kind == "document" and value["schema"] != f"statscache/{parts['document']}/1":
-        yield Weight.WRONG, f"it says that it is {value['schema']!r:.100}"
+        yield Weight.WRONG, f"it has the schema {value['schema']!r:.100}"
 
 
 def _periods(index: str, value: Any, files: Files) -> Problems:
@@ -67,19 +67,19 @@ def _periods(index: str, value: Any, files: Files) -> Problems:
     for period in value["periods"]:
         for reference in (period, period["csv"]):
             listed.add(reference["path"])
-            yield from refers(reference, files)
+            yield from reference_faults(reference, files)
     for path in files.below(index.removesuffix("index.json")):
         if path not in listed:
             yield Weight.WRONG, f"it does not list {path}"
 
 
-def refers(reference: Any, files: Files) -> Problems:
-    """Yield the faults of a reference to a file that does not match the manifests."""
+def reference_faults(reference: Any, files: Files) -> Problems:
+    """Yield the faults of a reference: a file that is missing from the manifests, or other bytes than they name."""
     there = files.get(reference["path"])
     if there is None:
         yield Weight.BROKEN, f"it refers to {reference['path']!r:.200}, which is not in the snapshot"
     elif (there.object, there.size) != (reference["object"], reference["size"]):
-        yield Weight.BROKEN, f"it refers to other bytes of {reference['path']} than are in the snapshot"
+        yield Weight.BROKEN, f"it refers to bytes of {reference['path']} that are not those of the snapshot"
 
 
 def index(value: Any, files: Files) -> Problems:
@@ -92,20 +92,20 @@ def index(value: Any, files: Files) -> Problems:
     if value["manifest"] != layout.manifest(value["snapshot"]):
         yield Weight.BROKEN, f"its manifest is {value['manifest']!r:.200}, not that of its snapshot"
     if value["expires_at"] != value["generated_at"] + 3 * value["interval"]:
-        yield Weight.WRONG, "`expires_at` is not `generated_at` and 3 intervals"
+        yield Weight.WRONG, "`expires_at` is not `generated_at` plus 3 intervals"
     names = [plugin["name"] for plugin in value["plugins"]]
     if names != sorted(set(names)):
-        yield Weight.WRONG, "its plugins are not in order of name, or one is there twice"
+        yield Weight.WRONG, "its plugins are not sorted by name, or one is listed twice"
     listed = set()
     for plugin in value["plugins"]:
         for reference in plugin["documents"]:
             listed.add(reference["path"])
-            yield from refers(reference, files)
+            yield from reference_faults(reference, files)
     for path in files.ordered():
         plugin = layout.plugin_of(path)
         if plugin is not None:
             if plugin not in names:
-                yield Weight.WRONG, f"it knows no plugin of {path}"
+                yield Weight.WRONG, f"none of its plugins has the file {path}"
             elif path not in listed and path.rpartition("/")[0] == layout.plugin_root(plugin):
                 yield Weight.WRONG, f"it does not list {path}"
 

@@ -44,21 +44,21 @@ class Findings:
     """Collects faults; a fault that many files have is shown once, with their number."""
 
     _single: list[Finding] = field(default_factory=list)
-    _alike: dict[tuple[Weight, str], list[str]] = field(default_factory=dict)
+    _grouped: dict[tuple[Weight, str], list[str]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def add(self, weight: Weight, path: str, problem: str) -> None:
         """Add a fault."""
         self._single.append(Finding(weight, path, problem))
 
-    def add_alike(self, weight: Weight, path: str, problem: str) -> None:
-        """Add a fault that many files may share, word by word."""
+    def add_grouped(self, weight: Weight, path: str, problem: str) -> None:
+        """Add a fault that many files may have in the same words."""
         with self._lock:
-            self._alike.setdefault((weight, problem), []).append(path)
+            self._grouped.setdefault((weight, problem), []).append(path)
 
     def ordered(self) -> list[Finding]:
         """Return all findings, the most severe first, then by path."""
-        alike = [
-            Finding(weight, min(paths), problem, len(paths) - 1) for (weight, problem), paths in self._alike.items()
+        grouped = [
+            Finding(weight, min(paths), problem, len(paths) - 1) for (weight, problem), paths in self._grouped.items()
         ]
-        return sorted({*self._single, *alike})
+        return sorted({*self._single, *grouped})

@@ -13,7 +13,7 @@ from statscache import canonical, layout
 from statscache.verify.files import Files
 from statscache.verify.findings import Weight
 from statscache.verify.places import Unreadable
-from statscache.verify.reader import FINISHED, LARGEST, Reader
+from statscache.verify.reader import IS_UNFINISHED, LARGEST, Reader
 
 _SIBLINGS = (".gz", ".br", ".zst")
 _YOUNG = 86_400
@@ -51,8 +51,7 @@ def find(reader: Reader, files: Files, objects: Iterable[str], snapshots: Iterab
         if base is not None and (base in others or base in files or _is_there(reader, base)):
             siblings.append(path)
         elif unfinished is not None and any(True for _ in unfinished.entries(base or path)):
-            problem = f"it is of a publication that is under way, or was broken off; {FINISHED}"
-            reader.findings.add_alike(Weight.NOTE, path, problem)
+            reader.findings.add_grouped(Weight.NOTE, path, IS_UNFINISHED)
         elif path.startswith((layout.OBJECTS, layout.SNAPSHOTS)):
             unknown.append((path, changed))
         else:
@@ -97,7 +96,7 @@ def _check_orphan(reader: Reader, path: str) -> None:
         layout.manifest(canonical.digest(data)),
     ):
         problem = "no retained snapshot refers to it; it is deleted after its grace period"
-        reader.findings.add_alike(Weight.NOTE, path, problem)
+        reader.findings.add_grouped(Weight.NOTE, path, problem)
     else:
         reader.findings.add(Weight.ORPHAN, path, "nothing refers to it, and its bytes do not match its name")
 
@@ -122,10 +121,9 @@ def _compare(reader: Reader, path: str, files: Files) -> None:
         digest = canonical.digest(unpacked)
         is_current = base in files and files[base].object.partition(".")[0] == digest
         if unfinished is not None and unfinished.data is not None and (is_current or unfinished.has(base, digest)):
-            problem = f"it is of a publication that is under way, or was broken off; {FINISHED}"
-            reader.findings.add_alike(Weight.NOTE, path, problem)
+            reader.findings.add_grouped(Weight.NOTE, path, IS_UNFINISHED)
             return
-        reader.findings.add(Weight.BROKEN, path, f"it does not hold the bytes of {base}")
+        reader.findings.add(Weight.BROKEN, path, f"its content differs from {base}")
 
 
 def _unpacked(path: str, data: bytes, size: int) -> bytes | None:

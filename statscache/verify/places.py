@@ -167,7 +167,7 @@ class Directory(Place):
             if place.name in ("", "..") or real.is_symlink():
                 real = real.resolve()
         except (OSError, RuntimeError, ValueError) as error:
-            raise Unreadable(f"its path leads nowhere: {error}") from error
+            raise Unreadable(f"its path cannot be resolved: {error}") from error
         if not real.is_relative_to(self._root):
             raise Unreadable("it is a link that leads out of the tree")
         return place
@@ -227,7 +227,7 @@ class Website(Place):
                 encoding = response.headers.get("Content-Encoding")
                 raise Unreadable(f"its bytes are not in the encoding that its header says ({encoding})") from error
             except HTTPError as error:
-                raise Unreadable(f"it breaks off: {error}") from error
+                raise Unreadable(f"the answer is incomplete: {error}") from error
             return Answer(bytes(data), len(data), _lowered(response))
 
     @override

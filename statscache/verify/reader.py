@@ -25,6 +25,9 @@ _GZIP = b"\x1f\x8b"
 FINISHED = "the next publication finishes it: `statscache publish`, or `run`"
 """The advice in findings about an unfinished publication."""
 
+IS_UNFINISHED = f"it belongs to a publication that is under way, or was interrupted; {FINISHED}"
+"""The finding for a file of an unfinished publication."""
+
 _Item = TypeVar("_Item")
 
 Tell = Callable[[str, int, int], None]
@@ -77,9 +80,11 @@ class Reader:
             return None
         if self.place.is_served:
             for weight, problem in self._problems(path, answer):
-                self.findings.add_alike(weight, path, problem)
+                self.findings.add_grouped(weight, path, problem)
             if is_text(path) and answer.data.startswith(_GZIP):
-                self.findings.add_alike(Weight.BROKEN, path, "it is compressed once more than its headers say")
+                self.findings.add_grouped(
+                    Weight.BROKEN, path, "it is compressed twice, and its headers name one compression"
+                )
         return answer.data
 
     def object(self, name: str, size: int, referrer: str) -> bytes | None:
@@ -98,13 +103,15 @@ class Reader:
             return None
         path = layout.object_path(name)
         if size > LARGEST:
-            self.findings.add(Weight.BROKEN, path, f"{referrer} says that it has {size:,} bytes: too many")
+            self.findings.add(
+                Weight.BROKEN, path, f"{referrer} says that it has {size:,} bytes; at most {LARGEST:,} are allowed"
+            )
             return None
         data = self.file(path, max(size, 4096))
         if data is None:
             return None
         if canonical.digest(data) != name.partition(".")[0]:
-            self.findings.add(Weight.BROKEN, path, "its bytes are not those that its name says")
+            self.findings.add(Weight.BROKEN, path, "its bytes do not match the digest in its name")
             return None
         if len(data) != size:
             self.findings.add(Weight.BROKEN, path, f"it has {len(data):,} bytes; {referrer} says {size:,}")
@@ -125,15 +132,14 @@ class Reader:
         digest = canonical.digest(data)
         if digest != name.partition(".")[0]:
             if self.unfinished is not None and self.unfinished.has(path, digest):
-                problem = f"it is of a publication that is under way, or was broken off; {FINISHED}"
-                self.findings.add_alike(Weight.NOTE, path, problem)
+                self.findings.add_grouped(Weight.NOTE, path, IS_UNFINISHED)
                 return None
-            self.findings.add(Weight.BROKEN, path, f"its bytes are not those that its manifest says: {name}")
+            self.findings.add(Weight.BROKEN, path, f"its bytes do not match the digest in its manifest: {name}")
             return None
         return data
 
-    def has_object(self, name: str, size: int, referrer: str) -> None:
-        """Add a finding if an object is not there, or has another size.
+    def check_object(self, name: str, size: int, referrer: str) -> None:
+        """Add a finding if an object is missing or has another size; its bytes are not read.
 
         Raises:
             Unreachable: The place no longer answers.
@@ -161,5 +167,5 @@ class Reader:
             self.findings.add(Weight.BROKEN, path, str(error))
             return None
         if answer is None:
-            self.findings.add(Weight.BROKEN, path, "there is no such file, and it is referred to")
+            self.findings.add(Weight.BROKEN, path, "the file is missing, but referred to")
         return answer

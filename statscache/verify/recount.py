@@ -59,11 +59,13 @@ def recount(installation: Installation, tell: Callable[[int, int], None]) -> Ite
         connection = stack.enter_context(installation.database.reading())
         rows = positions.load(connection)
         end, removed = journal.head(connection), journal.removed(connection)
-        excused = {plugin: _excuse(plugin, rows.get(plugin.name), end, removed) for plugin in installation.registry}
+        reasons = {
+            plugin: _reason_to_skip(plugin, rows.get(plugin.name), end, removed) for plugin in installation.registry
+        }
         shares = {
             plugin: _Share(rows[plugin.name].complete_from, quarantine.places(connection, plugin.name))
-            for plugin, excuse in excused.items()
-            if not excuse
+            for plugin, reason in reasons.items()
+            if not reason
         }
         total = end.position - removed.messages
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="statscache-"))
@@ -74,17 +76,17 @@ def recount(installation: Installation, tell: Callable[[int, int], None]) -> Ite
             tell(folded, total)
         with scratch.reading() as recounted:
             fresh = positions.load(recounted)
-            for plugin, excuse in excused.items():
-                if excuse:
-                    yield Recount(plugin.name, excuse)
+            for plugin, reason in reasons.items():
+                if reason:
+                    yield Recount(plugin.name, reason)
                     continue
                 stored = plugin.kind.dump(connection, rows[plugin.name].id, end.through)
                 again = plugin.kind.dump(recounted, fresh[plugin.name].id, end.through)
                 yield _compare(plugin.name, total, stored, again)
 
 
-def _excuse(plugin: Plugin, row: Position | None, end: Head, removed: Removed) -> str:
-    """Say why a plugin cannot be compared; nothing if it can."""
+def _reason_to_skip(plugin: Plugin, row: Position | None, end: Head, removed: Removed) -> str:
+    """Return why a plugin cannot be compared; empty if it can."""
     if not plugin.kind.follows_from_yields:
         return "it keeps rows by rules of its own, which may depend on more than messages"
     if row is None or row.position != end.position:
@@ -108,7 +110,7 @@ def _fold(
     Args:
         scratch: The empty database.
         shares: The plugins, each with what counts for it.
-        read: The messages, as they are read of the journal.
+        read: Position and record of each message of the journal.
         through: Timestamp of the newest.
         watch: Called with the plugin that is running.
     """

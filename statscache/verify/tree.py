@@ -13,7 +13,6 @@ import orjson
 
 from statscache import canonical, layout, schemas
 from statscache.snapshot import manifest
-from statscache.snapshot.manifest import LARGEST
 from statscache.store.published import DIGITS, FILES, Entry
 from statscache.verify.files import Files
 from statscache.verify.findings import Weight
@@ -99,7 +98,9 @@ class TreeWalker:
             level, self._next = self._next, []
             self._reader.each("manifests", level, self._open)
             if self._tree.files.added + len(self._next) > MOST_PATHS:
-                self._findings.add(Weight.BROKEN, path, f"its tree has over {MOST_PATHS:,} paths, and is not walked on")
+                self._findings.add(
+                    Weight.BROKEN, path, f"its tree has over {MOST_PATHS:,} paths, and is not walked further"
+                )
                 self._tree.is_whole = False
                 break
         else:
@@ -130,15 +131,15 @@ class TreeWalker:
             self._enter(node, where, entries)
 
     def _enter(self, node: _Node, where: str, entries: dict[str, Entry]) -> None:
-        place = node.subtree, node.directory, node.shard
+        part = node.subtree, node.directory, node.shard
         if any(entry.type == "split" for entry in entries.values()):
-            self._split.add(place)
+            self._split.add(part)
             self._next.extend(self._parts(node, where, entries))
             return
         for digits in range(len(node.shard) + 1):
             self._entries[node.subtree, node.directory, node.shard[:digits]] += len(entries)
-        if len(entries) > LARGEST and len(node.shard) < DIGITS:
-            self._findings.add(Weight.WRONG, where, f"it has {len(entries):,} entries, and is not split")
+        if len(entries) > manifest.LARGEST and len(node.shard) < DIGITS:
+            self._findings.add(Weight.WRONG, where, f"it has {len(entries):,} entries, but is not split")
         for name, entry in entries.items():
             if not _is_name(node.directory, name):
                 self._findings.add(Weight.BROKEN, where, f"{name!r:.100} is not the name of a file or directory")
@@ -147,9 +148,11 @@ class TreeWalker:
             elif entry.type in FILES:
                 self._file(node, where, name, entry)
             elif entry.type != "tree":
-                self._findings.add(Weight.WRONG, where, f"{name!r} is of type {entry.type}, which has no place here")
+                self._findings.add(
+                    Weight.WRONG, where, f"{name!r} has the type {entry.type}, which is not allowed here"
+                )
             elif node.depth >= DEEPEST:
-                self._findings.add(Weight.BROKEN, where, f"it lies over {DEEPEST} directories deep")
+                self._findings.add(Weight.BROKEN, where, f"it is more than {DEEPEST} directories deep")
             else:
                 self._next.append(_Node(entry, node.subtree, f"{node.directory}{name}/", node.depth + 1))
 
@@ -165,11 +168,11 @@ class TreeWalker:
     def _file(self, node: _Node, where: str, name: str, entry: Entry) -> None:
         path = f"{node.directory}{name}"
         if path in layout.OUTSIDE or path.startswith((layout.OBJECTS, layout.SNAPSHOTS)):
-            self._findings.add(Weight.WRONG, where, f"{path} is in the snapshot, and belongs outside")
+            self._findings.add(Weight.WRONG, where, f"{path} is in the snapshot, but belongs outside")
         elif layout.subtree(path) != node.subtree:
             self._findings.add(Weight.WRONG, where, f"{path} belongs in the subtree {layout.subtree(path)}")
         if layout.has_object(path) != (entry.type == "file"):
-            self._findings.add(Weight.WRONG, path, f"its entry has the type {entry.type}, of files elsewhere")
+            self._findings.add(Weight.WRONG, path, f"its entry has the type {entry.type}, which is for other files")
         elif entry.type == "file" and entry.object.partition(".")[2] != name.rpartition(".")[2]:
             self._findings.add(Weight.WRONG, path, f"its object {entry.object:.80} has another extension")
         self._tree.files.add(path, entry)
@@ -184,11 +187,13 @@ class TreeWalker:
         return entries
 
     def _check_splits(self) -> None:
-        for part, directory, shard in self._split:
-            total = self._entries[part, directory, shard]
-            if total <= LARGEST:
-                where = f"the manifest of {part}/{directory}"
-                self._findings.add(Weight.WRONG, where, f"it is split, and has {total:,} entries only")
+        for subtree, directory, shard in self._split:
+            total = self._entries[subtree, directory, shard]
+            if total <= manifest.LARGEST:
+                where = f"the manifest of {subtree}/{directory}"
+                self._findings.add(
+                    Weight.WRONG, where, f"it is split at {total:,} entries; expected over {manifest.LARGEST}"
+                )
 
 
 def _is_name(directory: str, name: str) -> bool:

@@ -101,7 +101,7 @@ class _Verification:
             self._unfinished = Unfinished(self._place, index["snapshot"], self._tell)
             self._reader.unfinished = self._unfinished
             if self._unfinished.data is not None:
-                problem = f"a publication is under way, or was broken off; {FINISHED}"
+                problem = f"a publication is under way, or was interrupted; {FINISHED}"
                 self._findings.add(Weight.NOTE, layout.PENDING, problem)
             self._files()
             if self._tree.is_whole:
@@ -160,7 +160,9 @@ class _Verification:
     def _check_signatures(self, index: Any) -> None:
         if not self._keys:
             if index["signatures"]:
-                self._findings.add(Weight.NOTE, layout.INDEX, "it is signed, and no key was given to check that")
+                self._findings.add(
+                    Weight.NOTE, layout.INDEX, "it is signed, but no key was given to check the signature"
+                )
             return
         try:
             self._report.signed_by = signatures.check(index, self._keys)
@@ -207,20 +209,21 @@ class _Verification:
                 continue
             # Both are written before the pointer, so while a publication is under way they may be ahead of it.
             if path == layout.STATUS and value["generation"] < index["generation"]:
-                self._findings.add(Weight.WRONG, path, "its generation is before that of the pointer")
+                self._findings.add(Weight.WRONG, path, "its generation is older than the pointer's")
             if path == layout.CHANGES:
                 self._retained = [row["snapshot"] for row in value["snapshots"]]
                 if index["snapshot"] not in self._retained:
-                    self._findings.add(Weight.WRONG, path, "the snapshot of the pointer is not in it")
+                    self._findings.add(Weight.WRONG, path, "the pointer's snapshot is not listed in it")
 
     def _history(self, current: str) -> None:
+        # The root manifest is an object too, and was checked; its size is not needed.
         self._seen[f"{current}.json"] = -1
         known = set(self._seen)
         others = [identity for identity in dict.fromkeys(self._retained) if identity != current]
         for identity in others:
             objects_of(self._reader, identity, self._seen)
         older = [(name, size) for name, size in self._seen.items() if name not in known]
-        self._reader.each("older objects", older, lambda item: self._reader.has_object(*item, "an older manifest"))
+        self._reader.each("older objects", older, lambda item: self._reader.check_object(*item, "an older manifest"))
         self._retained = [current, *others]
         self._report.snapshots = len(self._retained)
         self._report.objects = len(self._seen)
@@ -236,7 +239,9 @@ class _Verification:
             if not sent:
                 self._findings.add(Weight.SERVED, path, "neither ETag nor Last-Modified is sent")
             elif not site.is_unmodified(path, {**sent, "Accept-Encoding": "gzip"}):
-                self._findings.add(Weight.SERVED, path, "a conditional request gets the whole file, not 304")
+                self._findings.add(
+                    Weight.SERVED, path, "a conditional request is answered with the whole file, not with 304"
+                )
         except Unreadable as error:
             self._findings.add(Weight.SERVED, path, str(error))
 

@@ -133,7 +133,7 @@ def with_gap(home: Home) -> None:
     ],
     ids=["error-page", "glued", "padding"],
 )
-def test_a_file_with_a_line_that_is_set_aside_completes_nothing(home: Home, content: bytes, counts: str) -> None:
+def test_a_file_with_a_line_that_is_quarantined_completes_nothing(home: Home, content: bytes, counts: str) -> None:
     """The rest counts, the gap stays, and the exit status says so."""
     with_gap(home)
     (home.directory / "hour.gz").write_bytes(content)
@@ -146,7 +146,7 @@ def test_a_file_with_a_line_that_is_set_aside_completes_nothing(home: Home, cont
     assert gaps(home) == []
 
 
-def test_a_run_that_carries_on_knows_what_was_set_aside_before(
+def test_a_run_that_carries_on_knows_what_was_quarantined_before(
     home: Home, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The interrupted run had met the malformed line; this one meets none."""

@@ -29,7 +29,7 @@ from statscache.timeline import iso
 
 
 class Called(NamedTuple):
-    """What came of a command: exit status, standard output, standard error."""
+    """The result of a command: exit status, standard output, standard error."""
 
     status: int
     out: str
@@ -101,7 +101,7 @@ def test_json_is_json_and_nothing_else(call: Call, archive: Path, command: tuple
     assert done.err == ""
 
 
-def test_all_errors_of_a_configuration_are_told_at_once(call: Call) -> None:
+def test_all_errors_of_a_configuration_are_reported_at_once(call: Call) -> None:
     """Each comes with its section and key, what was expected, and, for an unknown key, those that are known."""
     Path("statscache.toml").write_text(
         '[database]\nurl = "oracle:///x"\n[publish]\ninterval = 0\nspeed = 3\n'
@@ -186,7 +186,7 @@ def test_the_environment_overrides_the_file(call: Call, monkeypatch: pytest.Monk
     monkeypatch.setenv("STATSCACHE_PUBLISH", "{half")
     done = call("config", "check")
     assert done.status == 2
-    assert "the environment cannot be used: STATSCACHE_PUBLISH is no JSON" in done.err
+    assert "the environment cannot be used: STATSCACHE_PUBLISH is not JSON" in done.err
 
 
 def test_tables_fit_on_a_terminal(call: Call, archive: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_password_is_not_shown(call: Call) -> None:
     [
         ('[database]\nurl = "postgresql+psycopg:///x?password=hush"', "write USER:PASSWORD@HOST"),
         ('[database]\nurl = "postgresql+psycopg:///x?sslpassword=hush"', "write USER:PASSWORD@HOST"),
-        ('[database]\nurl = "postgresql+psycopg://me:hush/x@127.0.0.1:1/x"', "/ in a password as %2F"),
+        ('[database]\nurl = "postgresql+psycopg://me:hush/x@127.0.0.1:1/x"', "in a password, write / as %2F"),
         ('[sources.fedmsg]\nendpoints = ["tcp://me:hush@127.0.0.1:1"]', "write tcp://HOST:PORT"),
         ('[publish.announce]\nrelay = "tcp://me:hush@127.0.0.1:1"', "write tcp://HOST:PORT"),
         ('[sources.datagrepper]\nurl = "https://me:hush@127.0.0.1:1/x"', "password_file"),
@@ -325,7 +325,7 @@ def test_what_is_said_of_a_damaged_archive_is_true(call: Call, archive: Path) ->
     Path("cut.gz").write_bytes(gzip.compress(archive.read_bytes())[:-8])
     done = call("backfill", "cut.gz")
     assert (done.status, done.out[:22]) == (1, "22 read, 20 accepted, ")
-    assert done.err.endswith("; the readable part was accepted. Get it again and run the same command\n")
+    assert done.err.endswith("; the readable part was accepted. Fetch it again and run the same command\n")
     done = call("try", "volume", "cut.gz")
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith("statscache: cut.gz is truncated or damaged: ")
@@ -357,7 +357,7 @@ def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
     assert call("quarantine", "list").out == "the quarantine is empty\n"
 
 
-def test_what_is_set_aside_is_shown(call: Call) -> None:
+def test_what_is_quarantined_is_shown(call: Call) -> None:
     """Malformed lines and messages of the journal: topic, size, reason, content; no terminal is harmed."""
     lines = [
         orjson.dumps({"topic": "org.fedoraproject.prod.a.b", "msg_id": "1", "timestamp": NOON, "msg": {"n": "\x9b1m"}}),
@@ -518,7 +518,7 @@ def test_a_reader_who_has_seen_enough_is_no_error_to_talk_about(tmp_path: Path) 
 @pytest.mark.parametrize(
     "command", [("--help",), ("status",), ("plugins",), ("config", "show"), ("metrics",), ("journal", "export")]
 )
-def test_output_that_cannot_be_written_is_told_in_one_line(
+def test_output_that_cannot_be_written_is_reported_in_one_line(
     tmp_path: Path, archive: Path, command: tuple[str, ...]
 ) -> None:
     """Where the disk behind standard output is full, a command says so, and its status is 1."""

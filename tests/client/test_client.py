@@ -137,7 +137,7 @@ def test_a_tree_on_this_machine_is_read(original: Site) -> None:
     assert Client(original.root.as_uri()).latest("edits") == original.json("v1/plugins/edits/latest.json")
 
 
-def test_what_is_not_published_is_told(server: Server) -> None:
+def test_what_is_not_published_is_reported(server: Server) -> None:
     """The error for a plugin, document, resolution or key that is not there says what is."""
     client = Client(server.url)
     with pytest.raises(NotPublished, match="there are: builds, edits, newest-build, recent-builds"):
@@ -245,7 +245,7 @@ def test_memory_serves_without_a_directory(server: Server) -> None:
     assert server.asked == [(INDEX, 304)]
 
 
-def test_a_damaged_cache_is_fetched_anew(original: Site, server: Server, tmp_path: Path) -> None:
+def test_a_damaged_cache_is_fetched_again(original: Site, server: Server, tmp_path: Path) -> None:
     """Bytes of the cache that are not what they were are not used."""
     Client(server.url, tmp_path).latest("edits")
     for path in tmp_path.iterdir():
@@ -320,7 +320,7 @@ def _half_published(site: Site) -> Any:
     return site.json("v1/plugins/builds/by/owner-1.f42.json")
 
 
-def test_while_a_publication_is_under_way_a_newer_document_of_a_key_is_told(site: Site) -> None:
+def test_while_a_publication_is_under_way_a_newer_document_of_a_key_is_reported(site: Site) -> None:
     """Documents of keys change before the index does: they are returned with a warning; a pinned reader refuses."""
     with Server(site.root) as server:
         newer = _half_published(site)
@@ -369,7 +369,7 @@ def test_no_reading_mixes_two_generations(site: Site) -> None:
     assert failures == []
 
 
-def test_an_index_from_a_cache_that_is_behind_is_asked_for_anew(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_from_a_cache_that_is_behind_is_asked_for_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where an object is gone because the index was old, the client asks for a new index past the caches."""
     old = (site.root / INDEX).read_bytes()
     site.take(line(EDIT, {"title": "Main"}, 90_100))
@@ -657,7 +657,7 @@ def test_names_that_lead_elsewhere_are_refused(site: Site, name: str) -> None:
         Client(site.root.as_uri()).document("builds", "x")
 
 
-def test_no_site_is_told_from_an_empty_one(tmp_path: Path) -> None:
+def test_no_site_is_distinguished_from_an_empty_one(tmp_path: Path) -> None:
     """Where nothing is published, and where no one listens, the error says so."""
     with pytest.raises(Missing, match="is this the root"):
         Client(tmp_path.as_uri()).discover()
@@ -697,7 +697,7 @@ def answering(*answers: tuple[int, dict[str, str], bytes]) -> Iterator[str]:
 
 
 def test_what_fails_for_a_moment_is_tried_again(original: Site) -> None:
-    """A server error, and an answer that breaks off, are followed by another attempt."""
+    """A server error, and an incomplete answer, are followed by another attempt."""
     index = (original.root / INDEX).read_bytes()
     short = 200, {"Content-Length": str(len(index))}, index[:100]
     packed = {"Content-Encoding": "gzip"}

@@ -60,7 +60,7 @@ def home(tmp_path: Path) -> Home:
         (f'{TARGET}type = "s3"\nbucket = "b"\n', "target web: there are no credentials where boto3 looks for them"),
     ],
 )
-def test_what_this_machine_cannot_do_is_told(
+def test_what_this_machine_cannot_do_is_reported(
     home: Home, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
 ) -> None:
     """Each problem is reported with its setting, and no secret with it."""

@@ -225,7 +225,7 @@ def test_every_rule_has_a_case() -> None:
         *("\u202eann", "x" * (MAX_NAME + 1), "_@fedoraproject.org", "http://_.id.fedoraproject.org/"),
     ],
 )  # fmt: skip
-def test_nobody(text: str) -> None:
+def test_names_that_are_not_people(text: str) -> None:
     """Addresses, placeholders, what was forgotten and what cannot be a name are no one."""
     assert person(text) is None
     assert derive("ansible.playbook.start", {"userid": text}, {})[1] == ()
@@ -252,7 +252,7 @@ def test_somebody(text: str, name: str) -> None:
 
 
 @given(st.ip_addresses())
-def test_hosts_are_nobody(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+def test_hosts_are_not_people(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     """No address of a host is a person, as a wiki writes it or not."""
     assert person(str(address)) is None
     assert derive("wiki.article.edit", {"user": address.compressed.upper()}, {})[1] == ()

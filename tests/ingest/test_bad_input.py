@@ -118,7 +118,7 @@ def test_a_damaged_gzip_archive_is_named(site: Site, tmp_path: Path) -> None:
         read(site, path)
 
 
-def test_a_binary_file_is_set_aside_line_by_line(site: Site, tmp_path: Path) -> None:
+def test_a_binary_file_is_quarantined_line_by_line(site: Site, tmp_path: Path) -> None:
     """What is not text at all is quarantined, and the message in its midst counts."""
     path = tmp_path / "photo.jpg"
     path.write_bytes(bytes(range(256)) * 20 + b"\n" + sale(1) + b"\n\xff\xfe\n")
@@ -128,13 +128,13 @@ def test_a_binary_file_is_set_aside_line_by_line(site: Site, tmp_path: Path) -> 
     assert all(item.reason.startswith("not JSON") for item in quarantined(site))
 
 
-def test_a_directory_is_refused_with_the_mend(site: Site, tmp_path: Path) -> None:
+def test_a_directory_is_refused_with_the_fix(site: Site, tmp_path: Path) -> None:
     """A directory is not an archive."""
     with pytest.raises(SourceError, match="is a directory; name the files in it"):
         read(site, tmp_path)
 
 
-def test_a_pipe_is_refused_with_the_mend(site: Site, tmp_path: Path) -> None:
+def test_a_pipe_is_refused_with_the_fix(site: Site, tmp_path: Path) -> None:
     """Whoever writes to it is not waited for."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("-")):
@@ -154,7 +154,7 @@ def test_an_empty_file_holds_nothing(site: Site, tmp_path: Path) -> None:
     assert read(site, tmp_path / "empty") == Outcome()
 
 
-def test_a_line_of_50_megabytes_is_set_aside_by_its_beginning(site: Site, tmp_path: Path) -> None:
+def test_a_line_of_50_megabytes_is_quarantined_by_its_beginning(site: Site, tmp_path: Path) -> None:
     """A line beyond the limit is not taken into memory; what is before and after it counts."""
     path = tmp_path / "long"
     with path.open("wb") as file:
@@ -537,7 +537,7 @@ def test_the_oldest_of_what_is_no_message_goes_when_there_is_no_room_and_is_coun
     site.close()
 
 
-def test_messages_of_the_future_that_find_no_room_are_set_aside(database_url: str, tmp_path: Path) -> None:
+def test_messages_of_the_future_that_find_no_room_are_quarantined(database_url: str, tmp_path: Path) -> None:
     """What is held stays; the rest goes where it can be retried."""
     future = [line(f"f{number}", 32503680000) for number in range(10)]
     site = Site(database_url, tmp_path, (Volume,), bus={"max_kept": 1024})
@@ -598,7 +598,7 @@ class Picky(Sales):
         yield ("a", "c")
 
 
-def test_a_plugin_that_raises_loses_nothing_and_disturbs_nobody(database_url: str, tmp_path: Path) -> None:
+def test_a_plugin_that_raises_loses_nothing_and_disturbs_no_other(database_url: str, tmp_path: Path) -> None:
     """Its message is quarantined for it alone; when it is fixed, a retry makes it count, once."""
     site = Site(database_url, tmp_path, (Picky, Volume))
     outcome = site.feed([line(f"m{number}", body={"bad": number % 3 == 0}) for number in range(9)])
@@ -910,7 +910,7 @@ RUBBISH: list[tuple[type[Any], Any, str]] = [
 ]
 
 
-def test_each_wrong_yield_is_set_aside_with_a_clear_reason(database_url: str, tmp_path: Path) -> None:
+def test_each_wrong_yield_is_quarantined_with_a_clear_reason(database_url: str, tmp_path: Path) -> None:
     """What a kind cannot count is a reason to quarantine the message, and never one for the batch to fail."""
     site = Site(database_url, tmp_path, (Anything, AnyValue, Silent, Volume))
     for number, (cls, item, reason) in enumerate(RUBBISH):

@@ -212,7 +212,7 @@ def test_a_document_that_is_too_large_has_fewer_rows_and_says_so(
 
 
 def test_an_entry_of_the_activity_wall_is_shortened(tmp_path: Path) -> None:
-    """A topic of a thousand emoji and a link of two kilobytes are no reason to set a message aside."""
+    """A topic of a thousand emoji and a link of two kilobytes do not quarantine a message."""
     site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (RecentActivity,))
     topic = f"org.fedoraproject.prod.{chr(0x1F600) * 960}"
     site.feed(line(f"m{n}", NOON + n, topic, body={"url": "https://e.org/" + "a" * 1_900}) for n in range(3))

@@ -63,7 +63,7 @@ def test_a_plugin_added_later_fills_itself_while_messages_go_on(database_url: st
     site.close()
 
 
-def test_a_plugin_whose_version_rose_is_folded_anew(database_url: str, tmp_path: Path) -> None:
+def test_a_plugin_whose_version_rose_is_folded_again(database_url: str, tmp_path: Path) -> None:
     """Its state becomes what the new version makes of the whole journal; an older release then leaves it alone."""
 
     class Doubled(Sales):

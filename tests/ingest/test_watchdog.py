@@ -1,4 +1,4 @@
-"""A plugin that does not return ends the process; the next one sets its message aside, or suspends it."""
+"""A plugin that does not return ends the process; the next one quarantines its message, or suspends it."""
 
 import json
 import signal
@@ -90,7 +90,7 @@ def write(home: Home, hang: str) -> str:
 
 
 @pytest.mark.parametrize(("hang", "other"), [("loop", "wild"), ("wild", "loop")])
-def test_a_plugin_that_hangs_has_that_message_set_aside_and_goes_on(home: Home, hang: str, other: str) -> None:
+def test_a_plugin_that_hangs_has_that_message_quarantined_and_goes_on(home: Home, hang: str, other: str) -> None:
     """The first process ends by itself; the second tells plugin and message, and counts all others in all plugins."""
     archive = write(home, hang)
     hangs(home, "backfill", archive)
@@ -184,7 +184,7 @@ with first.working(First(), "a large thing"):
     assert blamed.startswith(b"first\na large thing\0")
 
 
-def test_a_resumed_plugin_catches_up_when_it_is_mended(home: Home, tmp_path: Path) -> None:
+def test_a_resumed_plugin_catches_up_when_it_is_fixed(home: Home, tmp_path: Path) -> None:
     """After the fix, `plugins --resume` folds what the plugin missed."""
     archive = write(home, "merges")
     hangs(home, "backfill", archive)
@@ -197,7 +197,7 @@ def test_a_resumed_plugin_catches_up_when_it_is_mended(home: Home, tmp_path: Pat
     assert home.run("verify", "--journal").stdout.count("agrees") == len(states)
 
 
-def test_processes_that_end_in_peace_or_are_killed_leave_nobody_suspended(home: Home) -> None:
+def test_processes_that_end_in_peace_or_are_killed_leave_no_plugin_suspended(home: Home) -> None:
     """Neither a finished process nor a killed one makes the next suspend a plugin; the files of both go."""
     archive = write(home, "nobody")
     home.run("backfill", archive)

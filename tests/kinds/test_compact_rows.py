@@ -238,7 +238,7 @@ def test_sums_are_exact_beyond_64_bits() -> None:
     assert sums(values[:0], starts(values[:0])).tolist() == []
 
 
-def test_a_damaged_row_is_told() -> None:
+def test_a_damaged_row_is_reported() -> None:
     """A blob that is empty, cut off, of no form, of another place, or has a flipped bit anywhere."""
     packing = Packing([("a", "u1"), ("b", "<u2")], [("a", "<i8"), ("b", "<i8")])
     (blob,) = packing.pack(np.array([0]), {"a": np.array([3]), "b": np.array([4])}, 1)

@@ -385,7 +385,7 @@ class Wall(Log):
         yield "ages", {"rows": ages}
 
 
-def test_a_document_that_depends_on_the_day_is_made_anew_each_day(publishing: Callable[..., Site]) -> None:
+def test_a_document_that_depends_on_the_day_is_made_again_each_day(publishing: Callable[..., Site]) -> None:
     """`clocks` makes documents of any kind dirty when a bucket ends; within a day nothing changes."""
     site = publishing(Wall)
     site.feed([line("a", NOON, topic="a.b.prod.wall", body={"said": "</script>"})])
@@ -431,7 +431,7 @@ def test_a_value_of_over_four_kilobytes_is_shortened() -> None:
         (Baskets, ("ann",), "has 1 parts; the dimensions are ('buyer', 'thing')"),
     ],
 )
-def test_what_a_kind_cannot_count_is_told(plugin: type[Plugin], item: Any, said: str) -> None:
+def test_what_a_kind_cannot_count_is_reported(plugin: type[Plugin], item: Any, said: str) -> None:
     """The error shows what was yielded and what was expected."""
     with pytest.raises(YieldError) as caught:
         plugin().kind.check(item)
@@ -510,7 +510,9 @@ class Author(Latest):
         ("x", {"a": "y" * 1_000_000}, "at most 1000000 are published"),
     ],
 )
-def test_what_cannot_be_published_is_told(name: Any, content: Any, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_published_is_reported(
+    name: Any, content: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The error names the plugin, what is wrong and the fix."""
     monkeypatch.setattr(Author, "yields", [(name, content)])
     with pytest.raises(DocumentError, match="plugin author: ") as caught:

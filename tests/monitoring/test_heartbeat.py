@@ -21,7 +21,7 @@ def supervisor(tmp_path: Path) -> Iterator[socket.socket]:
         yield listening
 
 
-def test_it_is_told_when_all_parts_have_gone_round(
+def test_it_is_reported_when_all_parts_have_gone_round(
     supervisor: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One part that goes round often says nothing of another that no longer does."""

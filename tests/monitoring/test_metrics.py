@@ -15,7 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from authority import Sender
+from ca import Sender
 from commands import Bus, Home, configuration, install_plugins, wait_for
 from conftest import ROOT
 from loopback import free_endpoint, free_ports
@@ -182,7 +182,7 @@ def test_refused_messages_are_shown(tmp_path: Path) -> None:
     assert values(home.run("metrics").stdout)["consumer_rejected_total", "fedmsg"] == 7
 
 
-def test_a_source_that_nobody_is_connected_to_says_so(tmp_path: Path) -> None:
+def test_a_source_that_no_one_is_connected_to_says_so(tmp_path: Path) -> None:
     """By endpoint, in log and status; if no one answers at any, `status` has a concern. It is taken back."""
     home = Home(tmp_path / "home")
     one, other = free_endpoint(), free_endpoint()

@@ -15,7 +15,7 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, expect
 
-import worlds
+import example_sites
 from browser import WIDTHS, Visit, chromium, serving_tree
 from npm import NODE_MODULES, require_npm
 from statscache import layout
@@ -40,7 +40,7 @@ MADE_BY_SCRIPT = ("examples/", *layout.ENTITY_PAGES.values())
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The roots of the published sites, by name."""
-    return {name: worlds.shared(tmp_path_factory, name) for name in NAMES}
+    return {name: example_sites.shared(tmp_path_factory, name) for name in NAMES}
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,18 @@ def test_the_status_is_renewed_where_it_is_read(sites: str, chromium: Browser) -
         spoken = "[...document.querySelectorAll('main [role=status]:not([hidden]), main [aria-live]')]"
         assert visit.page.evaluate(f"{spoken}.every((one) => one.localName === 'p')")
         assert not visit.problems, visit.problems
+
+
+def test_the_status_says_once_that_data_are_old(sites: str, chromium: Browser) -> None:
+    """In its verdict; where that cannot be read, above it, as on every page."""
+    with Visit(chromium, [f"{sites}demo/"]) as visit:
+        visit.open(f"{sites}demo/status/index.html")
+        expect(visit.page.get_by_text("Needs attention: the newest message is")).to_be_visible()
+        expect(visit.page.locator("[data-overdue]")).to_be_hidden()
+        assert not visit.problems, visit.problems
+        visit.page.route("**/v1/status.json", lambda route: route.abort())
+        visit.page.reload()
+        expect(visit.page.get_by_text("These data are old: the newest message is")).to_be_visible()
 
 
 class References(HTMLParser):

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-import worlds
+import example_sites
 from browser import WIDTHS, Visit, chromium, serving_tree
 from pages.test_browser_site import HEAVIEST, weight
 from statscache import layout
@@ -23,7 +23,7 @@ BOARD = "v1/plugins/release-dashboard/dashboard.json"
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a busy site."""
-    return worlds.shared(tmp_path_factory, "demo")
+    return example_sites.shared(tmp_path_factory, "demo")
 
 
 @pytest.fixture(scope="module")

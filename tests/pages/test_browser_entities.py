@@ -14,8 +14,8 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-import worlds
-from browser import Visit, chromium, serving_tree
+import example_sites
+from browser import WIDTHS, Visit, chromium, serving_tree
 from statscache import layout
 
 __all__ = ["chromium"]
@@ -27,7 +27,7 @@ HEAVIEST = 120_000
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The roots of a busy site, and of an attacker's."""
-    return {name: worlds.shared(tmp_path_factory, name) for name in ("demo", "hostile")}
+    return {name: example_sites.shared(tmp_path_factory, name) for name in ("demo", "hostile")}
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +182,20 @@ def test_the_page_of_a_person_shows_the_documents(
         assert orjson.loads(visit.page.inner_text("pre")) == document
 
 
+def test_the_months_of_a_calendar_are_above_their_days(site: str, first: dict[str, str], chromium: Browser) -> None:
+    """Also on a phone, where the calendar scrolls."""
+    with Visit(chromium, [site]) as visit:
+        visit.open(f"{site}people/index.html?{first['person']}")
+        for width in WIDTHS:
+            visit.look(width, "light")
+            left = "(all) => all.map((one) => one.getBoundingClientRect().left)"
+            calendar = visit.page.locator("statscache-calendar")
+            months = calendar.locator(".ticks span").evaluate_all(left)
+            days = calendar.locator("rect").filter(has_text=re.compile(r"^\d{4}-\d\d-01")).evaluate_all(left)
+            assert len(months) == len(days) == 12
+            assert max(abs(month - day) for month, day in zip(months, days, strict=True)) < 5
+
+
 def test_the_newest_days_of_a_package(
     site: str, first: dict[str, str], trees: dict[str, Path], chromium: Browser
 ) -> None:
@@ -241,6 +255,9 @@ def test_the_page_of_a_release_shows_how_it_fares(site: str, trees: dict[str, Pa
         expect(visit.page.locator("statscache-calendar .level").first).to_be_visible()
         bars = visit.page.locator(".panel").filter(has_text="Composes by state").locator("li")
         assert [bar.split() for bar in bars.all_inner_texts()] == [[s, str(n)] for s, n in states.most_common()]
+        # Not building, though more builds began than are complete.
+        builds = visit.page.get_by_role("region", name="Builds").locator("tbody tr")
+        expect(builds.first).to_contain_text("complete")
         card.locator("a").click()
         expect(visit.page.locator("[data-board-filter]")).to_have_value("rawhide")
         assert not visit.problems, visit.problems
@@ -303,7 +320,7 @@ def test_case_does_not_matter_and_unknown_names_get_near_ones(
         expect(visit.page.get_by_role("heading", level=1)).to_have_text(name)
         assert visit.page.url.endswith(f"?{name}")
         visit.open(f"{site}people/index.html?{name}x")
-        expect(visit.page.get_by_text("Nothing is known of anybody of this name.")).to_be_visible()
+        expect(visit.page.get_by_text("No person of this name is known.")).to_be_visible()
         visit.page.locator(".near").get_by_role("link", name=name, exact=True).click()
         visit.page.wait_for_url(f"{site}people/index.html?{name}")
         visit.settle()
@@ -322,7 +339,17 @@ def test_without_a_name_the_greatest_are_listed(site: str, first: dict[str, str]
         expect(visit.page.get_by_role("heading", level=1)).to_have_text(first["person"])
 
 
-def test_offline_and_old_are_told(site: str, first: dict[str, str], chromium: Browser) -> None:
+def test_few_names_are_all_listed(site: str, trees: dict[str, Path], chromium: Browser) -> None:
+    """Also those that the main statistic does not count: a release without a build has a page too."""
+    names = {name for name, *_ in orjson.loads((trees["demo"] / layout.entities("release")).read_bytes())["names"]}
+    with Visit(chromium, [site]) as visit:
+        visit.open(f"{site}releases/index.html")
+        expect(visit.page.get_by_role("heading", name="Others")).to_be_visible()
+        assert {*visit.page.locator(".ranked a, .near a").all_inner_texts()} == names
+        assert not visit.problems, visit.problems
+
+
+def test_offline_and_old_are_reported(site: str, first: dict[str, str], chromium: Browser) -> None:
     """Where no document can be fetched the page says so, and offers to try again; old data are said to be old."""
     with Visit(chromium, [site]) as visit:
         visit.open(f"{site}people/index.html?{first['person']}")

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, expect
 
-import worlds
+import example_sites
 from browser import WIDTHS, Visit, chromium, serving_tree
 from statscache import layout
 
@@ -44,7 +44,7 @@ _RENDERED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTim
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The roots of the sites, by name."""
-    return {name: worlds.shared(tmp_path_factory, name) for name in NAMES}
+    return {name: example_sites.shared(tmp_path_factory, name) for name in NAMES}
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-import worlds
+import example_sites
 from browser import Visit, chromium, serving_tree
 from statscache import layout
 
@@ -30,7 +30,7 @@ Step = Callable[[Page], None]
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a site with 13 months."""
-    return worlds.shared(tmp_path_factory, "year")
+    return example_sites.shared(tmp_path_factory, "year")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-import worlds
+import example_sites
 from browser import WIDTHS, Visit, chromium, serving_tree
 from statscache import layout
 from statscache.render import text
@@ -24,7 +24,7 @@ IMAGES = layout.page("cloud-images")
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a busy site."""
-    return worlds.shared(tmp_path_factory, "demo")
+    return example_sites.shared(tmp_path_factory, "demo")
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,16 @@ def test_tables_are_light_and_fit_every_screen(site: str, tree: Path, chromium: 
         assert weight(visit, tree, site, path) < HEAVIEST
         visit.tour()
         assert not visit.problems, visit.problems
+
+
+def test_no_heading_is_broken_within_a_word(site: str, chromium: Browser) -> None:
+    """On a phone, a column of dashes is as wide as the longest word above it."""
+    with Visit(chromium, [site]) as visit:
+        visit.look(WIDTHS[0], "light")
+        visit.open(site + layout.page("volume-by-topic"))
+        heads = visit.page.locator("[data-table]:visible th.number")
+        expect(heads.get_by_text("Last 30 days")).to_be_attached()
+        assert max(box["height"] for head in heads.all() if (box := head.bounding_box())) < 90
 
 
 def test_the_front_page_answers_at_a_glance(site: str, tree: Path, chromium: Browser) -> None:

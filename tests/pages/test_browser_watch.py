@@ -65,7 +65,7 @@ def test_a_change_of_a_plugin_shows_in_the_open_page(home: Home, chromium: Brows
         assert process.end()[0] == 0
 
 
-def test_what_is_raised_is_told_and_the_watch_goes_on(tmp_path: Path) -> None:
+def test_what_is_raised_is_reported_and_the_watch_goes_on(tmp_path: Path) -> None:
     """An attempt that fails is counted with its error, and the next change is acted on anyway."""
     wrong = [True]
     told: list[str] = []

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Browser, Locator, Page, expect
 
-import worlds
+import example_sites
 from browser import SCHEMES, WIDTHS, Visit, chromium, serving_files, serving_tree
 from conftest import ROOT
 from keypairs import write_key
@@ -122,7 +122,7 @@ def test_nothing_goes_wrong_with_any_element(
     world: str, site: Site, chromium: Browser, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """At every width, light and dark: no error, nothing executed, no overflow; axe finds no violation."""
-    root, body = (site.root, WIDGETS) if world == "small" else (worlds.shared(tmp_path_factory, world), HOSTILE)
+    root, body = (site.root, WIDGETS) if world == "small" else (example_sites.shared(tmp_path_factory, world), HOSTILE)
     if world == "empty":
         body = "".join(f'<statscache-{name} plugin="volume"></statscache-{name}>' for name in NAMES)
     directory = tmp_path / "elsewhere"
@@ -161,7 +161,7 @@ def test_elements_show_what_is_published(site: Site, chromium: Browser, tmp_path
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a site of a few days, with a gap."""
-    return worlds.shared(tmp_path_factory, "demo")
+    return example_sites.shared(tmp_path_factory, "demo")
 
 
 def test_a_gap_is_unknown_in_plot_and_table(busy: Path, chromium: Browser, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
-import worlds
+import example_sites
 from browser import SCHEMES, WIDTHS, Visit, chromium, serving_files, serving_tree
 from conftest import ROOT
 from npm import NODE_MODULES, require_npm
@@ -36,7 +36,7 @@ PACKAGES = {"curl": "curl", "JavaScript": "nodejs", "R": "r-base-core and r-cran
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a site with some messages."""
-    return worlds.shared(tmp_path_factory, "demo")
+    return example_sites.shared(tmp_path_factory, "demo")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_pages_with_examples_have_the_header_of_the_site(tree: Path) -> None:
     for path in (tree / "examples").rglob("*.html"):
         header = re.findall(r"<header>.*?</header>", path.read_text(), re.DOTALL)[0]
         up = "../" * (len(path.relative_to(tree).parts) - 1)
-        assert f'<a class="brand" href="{up}index.html">{worlds.TITLE}</a>' in header, path
+        assert f'<a class="brand" href="{up}index.html">{example_sites.TITLE}</a>' in header, path
         assert menu.replace('href="../', f'href="{up}') in header, path
         assert "All statistics" not in header, path
         assert "menu -->" not in header, path
@@ -126,7 +126,7 @@ def test_the_dashboard_shows_each_group(tree: Path, url: str, chromium: Browser)
 
 def defaced(document: dict[str, Any]) -> dict[str, Any]:
     """Return a document with hostile text wherever the bus controls it."""
-    texts = itertools.cycle(text[:2_000] for text in worlds.HOSTILE)
+    texts = itertools.cycle(text[:2_000] for text in example_sites.HOSTILE)
 
     def deface(value: Any) -> Any:
         if isinstance(value, list):

@@ -122,7 +122,7 @@ def test_what_says_nothing_loses_nothing(plugin: type[Plugin], wanted: list[Samp
     assert documents["latest.json"]["rows"]
 
 
-def test_what_was_set_aside_counts_after_the_mend(
+def test_what_was_quarantined_counts_after_the_fix(
     plugin: type[Plugin], wanted: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the plugin raises, each message is quarantined with the reason; when it is fixed, a retry loses nothing."""

@@ -114,7 +114,7 @@ class Refusing(Counter):
         yield (message.agent,)
 
 
-def test_where_it_raises_all_messages_of_the_value_are_set_aside() -> None:
+def test_where_it_raises_all_messages_of_the_value_are_quarantined() -> None:
     """Each of them is quarantined once, the others count, and a copy says nothing new."""
     sent = [edit(number, "eve" if number % 2 else "ann", NOON + number) for number in range(6)]
     trial = testing.try_plugin(Refusing(), [*sent, *sent])
@@ -263,7 +263,7 @@ def test_failures_in_a_row_end_with_the_newest_message(raises_on_newest: bool, i
     assert [index for index, _ in observed.failures] == [*range(5 * raises_on_newest, 5 * raises_on_newest + 5)]
 
 
-def test_values_of_many_attributes_are_told_apart() -> None:
+def test_values_of_many_attributes_are_distinguished() -> None:
     """However many combinations are possible: of five attributes with 8,000 values each, more than 64 bits hold."""
     columns = Columns()
     number = 8_000

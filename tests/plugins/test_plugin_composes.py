@@ -109,7 +109,7 @@ def test_product_and_release_stand_in_the_id(compose: str | None, product: str |
         ),
     ],
 )
-def test_branch_step_and_architecture_are_told_apart(topic: str, body: dict[str, Any], expected: Event) -> None:
+def test_branch_step_and_architecture_are_distinguished(topic: str, body: dict[str, Any], expected: Event) -> None:
     """The topic has the branch and the step; the body has the architecture, if it is not a primary one."""
     assert events(testing.message(PROD + topic, body)) == [expected]
 

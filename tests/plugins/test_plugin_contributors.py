@@ -55,7 +55,7 @@ def test_a_person_has_days_by_year_and_weeks_by_category() -> None:
     }
 
 
-def test_who_acted_counts_and_nobody_else() -> None:
+def test_who_acted_counts_and_no_one_else() -> None:
     """The owner of an update on which another comments does not count, nor does an anonymous commenter."""
     topic = "org.fedoraproject.prod.bodhi.update.comment"
     comment = {

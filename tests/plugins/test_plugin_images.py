@@ -108,7 +108,7 @@ def test_an_optional_architecture_fails_alone(number: Any, state: str) -> None:
 
 
 def test_no_address_is_a_name_or_an_architecture() -> None:
-    """Addresses of mail and of the net are not published, in whatever field of the request they are."""
+    """E-mail and IP addresses are not published, in whatever field of the request they are."""
     found = rows(task(info={"request": ["joe@example.org", "45", ["192.0.2.7"]]}))
     found += rows(task(info={"request": ["F joe@example.org", "45", "joe@example.org"]}))
     assert [(row["image"], row["architecture"]) for row in found] == [("_", "_"), ("F _", "_")]

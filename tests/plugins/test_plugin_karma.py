@@ -61,7 +61,7 @@ def test_karma_that_is_taken_away_counts_as_such() -> None:
         cookie("@ralph:fedora.im", "ralph"),
     ],
 )
-def test_nobody_gives_themselves_karma(message: Message) -> None:
+def test_no_one_gives_themselves_karma(message: Message) -> None:
     """Neither what they gave nor what they received counts, whatever the spelling of the name."""
     assert both(message) == ({}, {})
 

@@ -37,7 +37,7 @@ def test_messages_count_for_the_bot_that_acted() -> None:
     assert totals(testing.run(VolumeByBot, messages), "bot") == {"bodhi": 2, "koschei": 1}
 
 
-def test_messages_count_as_a_persons_a_bots_or_nobodys() -> None:
+def test_messages_count_as_a_persons_a_bots_or_unknown() -> None:
     """The three add up to all messages."""
     messages = [tagged("ralph"), tagged("bodhi"), tagged("toshio"), tagged(None), tagged("orphan")]
     assert totals(testing.run(VolumeByKindOfAgent, messages), "kind") == {None: 2, "bot": 1, "person": 2}

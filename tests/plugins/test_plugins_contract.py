@@ -46,7 +46,7 @@ from statscache_plugins.volume import Volume
         ({"leaders": lambda *_: [], "moments": ()}, "it overrides leaders, moments"),
     ],
 )
-def test_a_wrong_class_is_refused_with_its_name_and_the_mend(changes: dict[str, Any], fix: str) -> None:
+def test_a_wrong_class_is_refused_with_its_name_and_the_fix(changes: dict[str, Any], fix: str) -> None:
     """The error names the class, what is wrong with it and what to write instead."""
     with pytest.raises(PluginError) as caught:
         define(**changes)

@@ -112,7 +112,7 @@ def test_killed_anywhere_the_rows_lose_nothing(site: Site) -> None:
     assert volumes(site) == {NOON: 4}
 
 
-def test_a_bad_message_is_set_aside_and_takes_nothing_with_it(site: Site) -> None:
+def test_a_bad_message_is_quarantined_and_takes_nothing_with_it(site: Site) -> None:
     """`process` raises on one message in the middle: it is quarantined, and counts of the others have no hole."""
     site.feed([named(0, "ralph"), named(1, "ralph", poison=True), named(2, "ralph"), named(3, "pingou")])
     assert counts(site) == [("ralph", 1), ("ralph", 2), ("pingou", 1)]
@@ -134,7 +134,7 @@ def test_sql_that_fails_is_the_plugins_own_fault(site: Site, monkeypatch: pytest
     assert volumes(site) == {NOON: 2}
 
 
-def test_a_rebuild_makes_the_rows_anew(site: Site) -> None:
+def test_a_rebuild_makes_the_rows_again(site: Site) -> None:
     """The table is dropped and folded again from the journal, whatever was in it."""
     site.feed([named(0, "ralph"), named(1, "ralph")])
     with site.database.writing() as connection:

@@ -201,7 +201,7 @@ def test_after_a_person_was_forgotten_nothing_holds_the_name(database_url: str, 
     assert {where for where, _ in traces(site)} >= {"segment.data", "held.data", "quarantine.data", "key.dimensions"}
     assert traces(site, mirror)
     done = forgotten(site)
-    assert (done.messages, done.held, done.quarantined, done.owed, done.left) == (5, 1, 2, [], [])
+    assert (done.messages, done.held, done.quarantined, done.unfinished, done.left) == (5, 1, 2, [], [])
     assert done.snapshots >= 3
     assert {"volume-by-user", "acts", "buyers", "quotes"} <= {*done.taken_out, *done.folded_again}
     assert traces(site, mirror) == []
@@ -258,7 +258,7 @@ def test_who_worked_before_does_not_bring_the_name_back(database_url: str, tmp_p
     site.close()
 
 
-def test_rows_of_an_author_are_forgotten_by_the_author_or_folded_anew(database_url: str, tmp_path: Path) -> None:
+def test_rows_of_an_author_are_forgotten_by_the_author_or_folded_again(database_url: str, tmp_path: Path) -> None:
     """A table about people is asked to forget; another with the name is made again; a foreign one is reported."""
     site = Site(database_url, tmp_path, (Fans, Signs))
     site.feed(history())
@@ -271,7 +271,7 @@ def test_rows_of_an_author_are_forgotten_by_the_author_or_folded_anew(database_u
     with site.database.writing() as connection:
         connection.execute(sa.text("CREATE TABLE data_gone (username TEXT)"))
         connection.execute(sa.text("INSERT INTO data_gone VALUES ('zaphod')"))
-    assert forgotten(site).owed == ["table data_gone holds the name, and no active plugin has it: drop it"]
+    assert forgotten(site).unfinished == ["table data_gone holds the name, and no active plugin has it: drop it"]
     with site.database.writing() as connection:
         connection.execute(sa.text("DROP TABLE data_gone"))
     site.close()
@@ -342,7 +342,7 @@ def test_the_spool_is_cleaned(tmp_path: Path) -> None:
 
 
 def test_a_target_that_is_away_is_cleaned_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it has is owed and told; the others are clean at once; the next publication removes it."""
+    """What it has is listed as unfinished; the others are clean at once; the next publication removes it."""
     monkeypatch.setattr("statscache.publish.target.PAUSES", ())
     away = tmp_path / "away"
     targets = ({"name": "public", "path": tmp_path / "public"}, {"name": "away", "path": away})
@@ -352,7 +352,7 @@ def test_a_target_that_is_away_is_cleaned_later(tmp_path: Path, monkeypatch: pyt
     away.rename(tmp_path / "elsewhere")
     away.write_text("no directory")
     done = forgotten(site)
-    assert ["target away" in what for what in done.owed] == [True]
+    assert ["target away" in what for what in done.unfinished] == [True]
     assert traces(site) == []
     with site.database.reading() as connection:
         assert state.owed(plain.over(connection)) == done.objects > 0

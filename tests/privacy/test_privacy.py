@@ -168,7 +168,7 @@ def hostile(value: Any, address: str, *, instead: bool) -> Any:
 
 
 def test_no_address_is_published(messages_path: Path, tmp_path: Path) -> None:
-    """Of mail or of the net, whatever the bus says where; real, simulated, and hostile messages."""
+    """No e-mail and no IP address, whatever the bus says where; real, simulated, and hostile messages."""
     site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, BUNDLED, bus={"environments": ()})
     real = messages_path.read_bytes().splitlines()
     site.feed(real)

@@ -239,7 +239,7 @@ def test_one_run_works_on_a_mirror_at_a_time(mirror: Mirror) -> None:
     assert mirror.run(run_another)[0] == 0
 
 
-def test_what_is_no_published_tree_is_told(mirror: Mirror, source: Source, tmp_path: Path) -> None:
+def test_what_is_no_published_tree_is_reported(mirror: Mirror, source: Source, tmp_path: Path) -> None:
     """A source without an index is an error that says so, and so is a source that cannot be read."""
     (tmp_path / "empty").mkdir()
     for place, problem in (

@@ -502,7 +502,7 @@ def test_a_silent_server_is_given_up(tmp_path: Path) -> None:
                 target.read("v1/index.json")
 
 
-def test_no_secret_is_told(daemon: RsyncDaemon, tmp_path: Path) -> None:
+def test_no_secret_is_shown(daemon: RsyncDaemon, tmp_path: Path) -> None:
     """A wrong password, a refused module and a login that fails are told without the secrets that were used."""
     password = tmp_path / "password"
     password.write_text("hunter2")

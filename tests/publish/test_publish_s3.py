@@ -15,7 +15,7 @@ import orjson
 import pytest
 from pydantic_core import PydanticUndefined
 
-from authority import Authority
+from ca import Authority
 from conftest import ROOT
 from s3_servers import KEY_ID, SECRET, Answer, Fault, Moto, Proxy, Request, SeaweedFS, Server, client
 from samples import NOON, Buyers, Receipts, Sales, Site, follow, fresh_site, line, published_files
@@ -393,7 +393,7 @@ def test_what_holds_a_forgotten_name_leaves_the_bucket_at_once(
         site.publish()
     assert holding(one_bucket.tree(tmp_path / "before"), b"zaphod")
     done = forget(site.installation, "zaphod", lambda *_: None)
-    assert (done.messages, done.owed) == (3, [])
+    assert (done.messages, done.unfinished) == (3, [])
     assert holding(one_bucket.tree(tmp_path / "after"), b"zaphod") == []
     assert_right(one_bucket, site, tmp_path / "again")
     site.close()
@@ -787,7 +787,7 @@ def test_the_rights_of_the_docs_are_a_policy(moto: Moto) -> None:
     assert made["Policy"]["PolicyName"] == "publisher"
 
 
-def test_nobody_reads_without_the_policy_of_the_docs(bucket: Bucket) -> None:
+def test_no_one_reads_without_the_policy_of_the_docs(bucket: Bucket) -> None:
     """The policy for readers is what lets them in."""
     S3Target(bucket.section()).write([File("v1/a.json", b"{}\n")])
     assert bucket.get("site/v1/a.json")[0] == 200

@@ -121,7 +121,7 @@ def test_what_is_broken_stands_first_and_the_newest_before_the_others() -> None:
         assert group_of(found, "branched").share == "1 of 3"
 
 
-def test_a_step_that_fails_after_the_whole_is_what_is_told() -> None:
+def test_a_step_that_fails_after_the_whole_is_what_is_reported() -> None:
     """A push that is done and whose sync hangs is not done; a step of before the end is history."""
     done = sent("bodhi.compose.complete", NOON - 20 * HOUR, repo="f45-updates", success=True)
     hangs = sent("bodhi.compose.sync.wait", NOON - 19 * HOUR, repo="f45-updates")

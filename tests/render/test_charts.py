@@ -95,7 +95,7 @@ def test_the_greatest_curves_have_names_and_the_rest_is_their_sum() -> None:
     assert sum(curve.total for curve in data.curves) == sum(range(1, 13))
 
 
-def test_null_and_the_empty_string_are_told_apart() -> None:
+def test_null_and_the_empty_string_are_distinguished() -> None:
     """Null is unknown; the empty string says that it is empty."""
     data = hourly([[START, None, 2], [START, "", 1]])
     assert [curve.label for curve in data.curves] == ["unknown", "(empty)"]

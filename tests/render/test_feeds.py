@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import orjson
 import pytest
 
-import worlds
+import example_sites
 from plugin_class import define
 from samples import NOON, Site, line
 from statscache import layout, testing
@@ -97,7 +97,7 @@ def fed(directory: Path, *plugins: Any, **publish: Any) -> Site:
 
 def test_every_feed_of_a_busy_site_is_valid(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Each bundled one, and that of the snapshots; a page of the site names each of them."""
-    tree = worlds.shared(tmp_path_factory, "demo")
+    tree = example_sites.shared(tmp_path_factory, "demo")
     feeds = {path.name: path.read_bytes() for path in (tree / layout.FEEDS).glob("*.xml")}
     names = ("changes", "cloud-images", "composes", "contributors", "image-tasks", "release-dashboard", "update-pushes")
     assert sorted(feeds) == [f"{name}.xml" for name in names]
@@ -171,7 +171,7 @@ def test_a_feed_has_the_newest_entries_alone(tmp_path: Path) -> None:
 def test_hostile_names_are_text(tmp_path: Path) -> None:
     """Markup is escaped, and what XML forbids is replaced; nothing but the entry is lost."""
     site = fed(tmp_path, Newcomers, title="\x01A & <b>")
-    names = [text[:60] for text in worlds.HOSTILE]
+    names = [text[:60] for text in example_sites.HOSTILE]
     site.feed([line(str(at), NOON + at, users=[name]) for at, name in enumerate(names)])
     site.publish()
     data = site.aliases()[layout.feed("newcomers")]

@@ -476,6 +476,29 @@ def table_of(html: str) -> list[list[str]]:
     return [[words(cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)] for row in rows]
 
 
+def test_rows_of_the_headline_come_first(pages: Pages) -> None:
+    """Builds that are complete come before those that began, though more began."""
+    rows = [{"state": state, **WINDOWS, "total": total} for state, total in (("building", 9), ("complete", 8))]
+    html = page(pages, plugin(dimensions=("state",), headline={"state": "complete"}, latest={"rows": rows}, series=()))
+    assert 0 < html.index(">complete</td>") < html.index(">building</td>")
+
+
+def test_what_all_bars_begin_with_is_said_once(pages: Pages) -> None:
+    """The names of topics would be cut in narrow places; in words, the description has them whole."""
+    prefix = "org.fedoraproject.prod."
+    rows = [{"topic": f"{prefix}{name}.end", **WINDOWS} for name in ("build", "chroot")]
+    view = plugin("by-topic", dimensions=("topic",), unbounded=True, series=(), latest={"rows": rows})
+    files = dict(pages.plugin(view))
+    (bars,) = re.findall('<ol class="bars">.*?</ol>', files["plugins/by-topic/index.html"].decode(), re.DOTALL)
+    assert "<bdi>chroot.end</bdi>" in bars
+    assert prefix not in bars
+    assert f'<p class="prefix"><bdi>{prefix}</bdi>…</p>' in files["plugins/by-topic/index.html"].decode()
+    picture = files["v1/plugins/by-topic/chart.svg"].decode()
+    assert ">chroot.end</text>" in picture
+    assert f"· {prefix}…</tspan>" in picture
+    assert f"{prefix}chroot.end: 12,345." in picture
+
+
 def test_columns_stand_in_the_order_in_which_people_look(pages: Pages) -> None:
     """Key, state, times, durations, what identifies, the rest, links; what moved last comes first."""
     fields = {"area": "eu", "state": "done", "link": "https://example.org/a/very/long/path", "id": "x1"}
@@ -581,7 +604,7 @@ def test_code_in_a_definition_is_shown_as_code(pages: Pages) -> None:
     assert "<p>From <code>&lt;START&gt;</code> on, or not`</p>" in html
 
 
-def test_the_plot_is_told_in_words(pages: Pages) -> None:
+def test_the_plot_is_described_in_words(pages: Pages) -> None:
     """Who cannot see it reads what it shows, gaps and unfinished included."""
     text = words(page(pages, plugin()))
     assert "Busiest hour: 14, from 2015-08-08 13:00 UTC." in text

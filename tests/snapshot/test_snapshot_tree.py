@@ -266,7 +266,7 @@ def test_what_a_change_drops_is_what_the_new_tree_no_longer_refers_to(database: 
     assert gone <= changes.dropped
 
 
-def test_changes_are_told_apart(database: Database) -> None:
+def test_changes_are_distinguished(database: Database) -> None:
     """New, changed and removed paths are listed as such, and what stays the same is not."""
     apply(database, {"a.html": entry(1), "v1/b.json": entry(2), "v1/c.json": entry(3)}, [])
     changes = apply(

@@ -227,7 +227,7 @@ def test_a_page_that_failed_is_no_upgrade(database_url: str, tmp_path: Path, mon
     made.close()
 
 
-def test_pages_are_made_anew_when_the_code_that_draws_them_changed(
+def test_pages_are_made_again_when_the_code_that_draws_them_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A release under development has the version of the one before, and other pages."""
@@ -281,7 +281,7 @@ def test_the_size_of_a_snapshot_is_that_of_its_files(site: Site) -> None:
         assert back.size == sum(map(len, follow(site.public).values()))
 
 
-def test_a_publication_that_nobody_repeats_waits_for_another(
+def test_a_publication_that_no_one_repeats_waits_for_another(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It says so once; beyond its patience it leaves, and says that nothing was done."""

@@ -19,8 +19,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from authority import Authority
 from broker import PROGRAM, QUEUE, RabbitMQ
+from ca import Authority
 from commands import BRAKE, PATIENCE, Home, Process, install_plugins, wait_for
 from conftest import ROOT
 from samples import NOON, TOPIC, line
@@ -282,7 +282,7 @@ def nested(depth: int) -> dict[str, Any]:
     return {"table": nested(depth - 1)} if depth else {}
 
 
-def test_poison_is_set_aside_and_acknowledged(home: Home, broker: RabbitMQ) -> None:
+def test_poison_is_quarantined_and_acknowledged(home: Home, broker: RabbitMQ) -> None:
     """What is not a message, however it is broken, stops nothing: it is in quarantine, with the reason."""
     sent_at = {"sent-at": "2015-08-08T12:00:00"}
     broker.publish(lines(0, 1))
@@ -357,7 +357,7 @@ def test_consumers_that_share_a_queue_come_to_what_one_does(broker: RabbitMQ, sh
     assert homes[0].json("publish")["id"] == undisturbed(homes[0], tmp_path, messages)
 
 
-def test_a_queue_that_had_to_be_made_anew_leaves_a_gap(broker: RabbitMQ, tmp_path: Path) -> None:
+def test_a_queue_that_had_to_be_made_again_leaves_a_gap(broker: RabbitMQ, tmp_path: Path) -> None:
     """Where the broker kept nothing, what was sent meanwhile is missing and said to be; where it did, nothing is."""
     home = installed(broker, tmp_path / "home", f"sqlite:///{tmp_path}/statscache.db", queue="transient")
     broker.drop()
@@ -464,7 +464,7 @@ def test_a_body_cannot_change_the_rest_of_its_envelope() -> None:
         assert TOPIC.encode() in made
 
 
-def test_properties_that_cannot_be_read_are_those_of_a_message_that_can_be_set_aside() -> None:
+def test_properties_that_cannot_be_read_are_those_of_a_message_that_can_be_quarantined() -> None:
     """The connection stays where a header holds what the library can make no value of."""
     encoded = b"".join(pika.BasicProperties(headers={"number": 2**40}, message_id="1").encode())
     encoded = encoded.replace(b"l" + pack(">q", 2**40), b"d" + pack(">d", inf))

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from commands import Home
 from conftest import ROOT
-from grepper import Datagrepper
+from datagrepper_server import Datagrepper
 from samples import NOON, line
 from servers import PostgreSQL
 from statscache.simulator import Traffic, simulate

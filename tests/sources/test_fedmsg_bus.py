@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 import zmq
 
-from authority import Sender
+from ca import Sender
 from loopback import free_endpoint
 from statscache.exceptions import SourceError
 from statscache.simulator import Traffic, simulate
@@ -253,7 +253,7 @@ def test_an_endpoint_that_cannot_be_is_refused(tmp_path: Path, hubs: list[Hub], 
     assert advice in log
 
 
-def test_a_publisher_that_nobody_hears_says_so() -> None:
+def test_a_publisher_that_no_one_hears_says_so() -> None:
     """Without a subscriber nothing is sent, and the error names the endpoint."""
     endpoint = free_endpoint()
     with pytest.raises(SourceError, match=f"no one subscribed to {endpoint}"):

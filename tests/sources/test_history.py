@@ -644,7 +644,7 @@ def test_a_clock_that_is_fast_calls_nothing_complete_that_is_to_come(
     walk.site.close()
 
 
-def test_bad_rows_are_set_aside_and_keep_nothing_up(database: str, tmp_path: Path) -> None:
+def test_bad_rows_are_quarantined_and_keep_nothing_up(database: str, tmp_path: Path) -> None:
     """NaN, long integers, lone surrogates and long rows are refused one by one, as they are from the bus."""
     good = row("good", START + 5)
     bad: list[Any] = [float("nan"), 2**70, "\ud800", "x" * 2_000]
@@ -657,7 +657,7 @@ def test_bad_rows_are_set_aside_and_keep_nothing_up(database: str, tmp_path: Pat
     walk.site.close()
 
 
-def test_history_that_nobody_configured_says_what_to_write(tmp_path: Path) -> None:
+def test_history_that_no_one_configured_says_what_to_write(tmp_path: Path) -> None:
     """Without a server, or without a beginning, the command names the section."""
     home = Home(tmp_path / "home")
     assert "add a section [sources.datagrepper], with a url" in home.run("backfill", status=2).stderr
@@ -694,7 +694,7 @@ def test_the_command_tells_what_came_and_what_is_missing(tmp_path: Path, message
         assert [row["name"] for row in state["sources"]] == ["datagrepper"]
 
 
-def test_a_consumer_fetches_what_passed_while_nobody_listened(tmp_path: Path) -> None:
+def test_a_consumer_fetches_what_passed_while_no_one_listened(tmp_path: Path) -> None:
     """At the start, the recent past comes from history, while the bus is heard already."""
     now = int(time.time())
     endpoint = free_endpoint()

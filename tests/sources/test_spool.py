@@ -206,7 +206,7 @@ def test_a_reason_is_written_over_nothing(watched: Watched) -> None:
     assert not absent.exists()
 
 
-def test_where_a_link_points_to_is_told_in_one_line(watched: Watched) -> None:
+def test_where_a_link_points_to_is_reported_in_one_line(watched: Watched) -> None:
     """Neither name nor target can make a reason look as if it said something else."""
     (watched.path / "new\nline").symlink_to("two\nlines \u202e\udcff")
     with watched.service():

@@ -114,7 +114,7 @@ def test_merging_keeps_order_and_positions(databases: Databases, tmp_path_factor
     databases.drop(url)
 
 
-def test_each_message_is_stored_anew_a_few_times_only(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_message_is_stored_again_a_few_times_only(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """However small the batches in which messages come, merging costs the same for each, and few segments are left."""
     stored = 0
     write = journal.write
@@ -143,7 +143,7 @@ def test_consuming_merges_by_the_way(site: Site, monkeypatch: pytest.MonkeyPatch
     assert sizes(site) == [4, 4, 1]
 
 
-def test_segments_of_old_days_go_when_nobody_needs_them(site: Site) -> None:
+def test_segments_of_old_days_go_when_no_one_needs_them(site: Site) -> None:
     """Those whose newest message is older than the day of `through` minus what is kept; the rest stays whole."""
     site.feed([line("a", MIDNIGHT), line("b", MIDNIGHT + DAY - 1)])
     site.feed([line("c", MIDNIGHT + DAY), line("d", MIDNIGHT)])
@@ -217,7 +217,7 @@ def complete_from(site: Site, name: str) -> tuple[str, int | None]:
     return row["state"], row["complete_from"]
 
 
-def test_a_plugin_that_was_disabled_meanwhile_begins_anew(database_url: str, tmp_path: Path) -> None:
+def test_a_plugin_that_was_disabled_meanwhile_begins_again(database_url: str, tmp_path: Path) -> None:
     """Its counts from before messages went that it never folded are incomplete; one that had folded them goes on."""
     site = Site(database_url, tmp_path, (Sales, Buyers, Prices))
     site.feed([line("a", MIDNIGHT)])
@@ -242,7 +242,7 @@ def test_a_plugin_that_was_disabled_meanwhile_begins_anew(database_url: str, tmp
     site.close()
 
 
-def test_a_plugin_that_another_process_folds_meanwhile_begins_anew(database_url: str, tmp_path: Path) -> None:
+def test_a_plugin_that_another_process_folds_meanwhile_begins_again(database_url: str, tmp_path: Path) -> None:
     """What was removed under it is not skipped in silence, also where it was just being folded, or suspended."""
     old = Site(database_url, tmp_path / "old", (Sales,))
     old.feed([line("a", MIDNIGHT)])
@@ -318,7 +318,7 @@ def test_large_messages_are_folded_a_few_at_a_time(site: Site) -> None:
     assert not any(result.differences for result in found)
 
 
-def test_a_recount_leaves_out_what_is_set_aside(database_url: str, tmp_path: Path) -> None:
+def test_a_recount_leaves_out_what_is_quarantined(database_url: str, tmp_path: Path) -> None:
     """Of a plugin that raised, was fixed and has not retried yet, the state is right, and so it is afterwards."""
     site = Site(database_url, tmp_path, (Sales, Picky))
     site.feed([line("a", NOON), line("b", NOON + 1, body={"bad": True}), line("c", NOON + 2)])

@@ -15,7 +15,7 @@ import orjson
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from authority import Authority
+from ca import Authority
 from loopback import free_ports
 from server_process import ServerProcess
 from servers import Identity

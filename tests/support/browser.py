@@ -1,4 +1,4 @@
-"""A real browser (Debian's Chromium) that visits pages and tells everything that is wrong with them."""
+"""A real browser (Debian's Chromium) that visits pages and reports everything that is wrong with them."""
 
 import functools
 import http.server
@@ -85,7 +85,7 @@ def serving_files(directory: Path) -> AbstractContextManager[str]:
 
 
 class Visit:
-    """A visit to one page at a time, in a fresh profile, that notes whatever should not happen.
+    """A visit to one page at a time, in a fresh profile, that records whatever should not happen.
 
     Args:
         browser: The browser.

@@ -1,4 +1,4 @@
-"""Killed at an operation: what stands for SIGKILL in the tests, and where it strikes."""
+"""Kill the code under test at an operation: an exception in place of SIGKILL."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,11 +15,11 @@ from statscache.store import Database
 EVERYWHERE = bool(os.environ.get("KILL_EVERYWHERE"))
 
 STRIDE = 1 if EVERYWHERE else 5
-"""How far the operations lie apart at which something is killed; `make kills` takes them all."""
+"""Kill at each operation whose number is a multiple of this; `make kills` kills at each."""
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing catches it."""
+    """Used in place of SIGKILL: nothing catches it."""
 
 
 class Steps:

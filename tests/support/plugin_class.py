@@ -14,6 +14,6 @@ GOOD: dict[str, Any] = {
 
 
 def define(kind: Any = Counter, **changes: Any) -> type[Plugin]:
-    """Define a plugin class that is right but for the changes; `...` takes an attribute out."""
+    """Define a plugin class that is right except for the changes; `...` takes an attribute out."""
     attributes = {name: value for name, value in {**GOOD, **changes}.items() if value is not ...}
     return type("Wrong", (kind,), {"__module__": "shop.plugins", **attributes})

@@ -1,4 +1,4 @@
-"""What the tests build their worlds of: messages, plugins of every kind, installations, and a reader of a tree."""
+"""Samples for tests: messages, plugins of every kind, installations, and a reader of a published tree."""
 
 import gzip
 import pickle
@@ -67,7 +67,7 @@ class Sales(Counter):
     topics: ClassVar[tuple[str, ...]] = ("shop.sale",)
 
     def observe(self, message: Message) -> Iterator[Any]:
-        """Count the amount that the body tells."""
+        """Count the amount in the body."""
         yield (message.body.get("buyer"), message.body.get("thing")), message.body.get("amount", 1)
 
 
@@ -83,7 +83,7 @@ class Buyers(Counter):
     entries = 3
 
     def observe(self, message: Message) -> Iterator[Any]:
-        """Count one for the buyer, and tell what was sold."""
+        """Count one for the buyer, with what was sold."""
         yield (message.body.get("buyer"),), {"thing": message.body.get("thing"), "amount": message.body.get("amount")}
 
 
@@ -96,7 +96,7 @@ class Prices(Latest):
     topics = ("shop.#",)
 
     def observe(self, message: Message) -> Iterator[Any]:
-        """Tell twice for one message, so that the index of the yield decides."""
+        """Yield twice for one message, so that the index of the yield decides."""
         price = message.body.get("amount", 1)
         yield (message.body.get("thing"),), {"price": price, "asked": True}
         yield (message.body.get("thing"),), {"price": price, "asked": False}
@@ -112,7 +112,7 @@ class Customers(Distinct):
     topics = ("shop.#",)
 
     def observe(self, message: Message) -> Iterator[Any]:
-        """Meet the buyer, and whoever is involved."""
+        """Yield the buyer, and whoever is involved."""
         for buyer in (message.body.get("buyer"), *message.usernames):
             if buyer is not None:
                 yield (message.body.get("thing"),), buyer
@@ -129,7 +129,7 @@ class Deliveries(Span):
     shown = 5
 
     def observe(self, message: Message) -> Iterator[Any]:
-        """Start or stop as the amount tells, and keep fields of some."""
+        """Start or stop depending on the amount, and keep fields of some."""
         name = message.body.get("buyer"), message.body.get("thing")
         amount = message.body.get("amount", 1)
         yield (name, "start", {"amount": amount}) if amount % 3 else (name, "start")
@@ -167,7 +167,7 @@ class Receipts(Log):
     entries = 3
 
     def observe(self, message: Message) -> Iterator[Any]:
-        """Tell what was sold."""
+        """Yield what was sold."""
         yield (message.body.get("buyer"),), {"thing": message.body.get("thing"), "amount": message.body.get("amount")}
 
 

@@ -16,7 +16,7 @@ from server_process import ServerProcess
 
 
 class Identity(TypedDict, total=False):
-    """As whom a child process runs; empty: as we do."""
+    """The user of a child process; empty for our own."""
 
     user: str
     group: str
@@ -45,7 +45,7 @@ class PostgreSQL(ServerProcess):
 
     @staticmethod
     def find() -> Path | None:
-        """The directory of the newest installed server's programs; None if there is none."""
+        """Return the directory of the newest installed server's programs; None if there is none."""
         debian = Path("/usr/lib/postgresql").glob("*/bin/postgres")
         newest = max(debian, key=lambda path: int(path.parts[-3]), default=None)
         if newest:
@@ -62,11 +62,11 @@ class PostgreSQL(ServerProcess):
         self._initialize()
 
     def url(self, database: str) -> str:
-        """The SQLAlchemy URL of a database on this server."""
+        """Return the SQLAlchemy URL of a database on this server."""
         return f"postgresql+psycopg://{quote(self._user)}@/{database}?host={quote(str(self.directory))}"
 
     def execute(self, statement: str) -> None:
-        """Runs one statement outside a transaction, in the maintenance database."""
+        """Run one statement outside a transaction, in the maintenance database."""
         with psycopg.connect(
             host=str(self.directory), user=self._user, dbname="postgres", autocommit=True
         ) as connection:

@@ -361,7 +361,7 @@ class OtherPrices(Prices):
         yield "latest", {"rows": [{**row, "price": 7} for row in self.latest(state)]}
 
 
-def test_documents_of_other_code_are_told_from_damage(database_url: str, tmp_path: Path) -> None:
+def test_documents_of_other_code_are_distinguished_from_damage(database_url: str, tmp_path: Path) -> None:
     """Where code changed without a higher version, the error says that this may be the cause, and a rebuild ends it."""
     site = Site(database_url, tmp_path / "site", PLUGINS)
     site.feed(map(sale, range(9)))

@@ -37,7 +37,7 @@ def test_meetings_of_today_have_a_location() -> None:
     assert testing.run(Meetings, [today])["latest.json"]["rows"][0]["room"] == "fedora-meeting"
 
 
-def test_the_last_meeting_stands_whatever_the_order() -> None:
+def test_the_last_meeting_is_shown_whatever_the_order() -> None:
     """Of two meetings in a room the later is shown, also if it arrives first."""
     documents = testing.run(LastMeetings, [ended("#fesco", 5, "elections"), ended("#fesco", 2)])
     assert documents["latest.json"]["rows"] == [
@@ -51,6 +51,6 @@ def test_the_last_meeting_stands_whatever_the_order() -> None:
     ]
 
 
-def test_a_meeting_without_a_room_says_nothing() -> None:
-    """What is missing, or of another type than promised, is not counted, and is not an error."""
+def test_a_meeting_without_a_room_is_not_counted() -> None:
+    """A field that is missing, or has another type than expected, is not an error."""
     assert testing.run(Meetings, [ended(None), ended({"name": "#fesco"}, 1)])["latest.json"]["rows"] == []

@@ -62,8 +62,8 @@ def shared(factory: pytest.TempPathFactory, name: str) -> Path:
     base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
-    directory = base / f"world-{name}"
-    with (base / f"world-{name}.lock").open("w") as lock:
+    directory = base / f"example-site-{name}"
+    with (base / f"example-site-{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = directory / "made"
         if not made.exists():
@@ -74,7 +74,7 @@ def shared(factory: pytest.TempPathFactory, name: str) -> Path:
 
 
 def empty(directory: Path) -> Path:
-    """Publish a site to which nothing was ever said, and return its root."""
+    """Publish a site that received no message, and return its root."""
     return _published(_site(directory))
 
 
