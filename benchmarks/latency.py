@@ -1,6 +1,6 @@
 """Latency: the time from publication on the bus to a changed file in `public/`.
 
-The published total of all messages tells which of them a file knows. A message is published when a reader who looks at
+The published total of all messages shows which of them a file counts. A message is published when a reader who looks at
 the file all the time first sees it counted.
 """
 

@@ -1,9 +1,9 @@
 """Torture by outages: everything that a service depends on fails at random, while messages come on both buses.
 
 The service is killed and started again; PostgreSQL ends or crashes; RabbitMQ is killed; the history server answers with
-errors, half answers, wrong totals, or not at all. Of the messages, some come on the ZeroMQ bus, where what no one hears
-is lost, some on the AMQP bus, and some on both; the history server has them all. In the end `backfill --gaps` must
-bring back all that was lost, and the data that is published must be those of an archive.
+errors, half answers, wrong totals, or not at all. Of the messages, some come on the ZeroMQ bus, where what no one
+receives is lost, some on the AMQP bus, and some on both; the history server has them all. In the end `backfill --gaps`
+must bring back all that was lost, and the data that is published must be those of an archive.
 """
 
 import queue

@@ -32,7 +32,7 @@ def measure(directory: Path) -> list[Result]:
 
 
 def _changing_one(directory: Path, documents: int) -> float:
-    """Return the seconds that a publish takes in the median, of which each brings one message about one package."""
+    """Return the median seconds of a publication after one message about one package."""
     installation = install(directory)
     publishing = Publishing(installation)
     lines = [message(number, number) for number in range(documents)]

@@ -1,4 +1,4 @@
-"""Replay: history from a real datagrepper on this machine, beside what that server gives to whoever only asks."""
+"""Replay: history from a real datagrepper on this machine, compared with only fetching it from that server."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

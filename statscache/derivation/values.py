@@ -39,7 +39,7 @@ _MAIL = re.compile(r"[^\s@<>()\"',;]++(@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)++)?+"
 _NET = re.compile(
     r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?!\.?[\w-])|(?<![\w:.])(?=[\da-fA-F:]*:[\da-fA-F]*:)[\da-fA-F:.]+"
 )
-# Versions have three dots too, as in `bash-5.3.1-2.fc45`. This tells most of them from addresses in less time.
+# Versions have three dots too, as in `bash-5.3.1-2.fc45`; this rules out most of them in less time.
 _DOTTED = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
 _PERSON_KEYS = ("username", "name", "nickname", "login")
 

@@ -9,11 +9,12 @@ import multiprocessing
 import os
 import signal
 import threading
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from statscache import __version__
@@ -29,6 +30,7 @@ from statscache.installation import Installation, load_plugins
 from statscache.memory import collect_rarely
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
+from statscache.store.records import deflate, inflate
 
 PIECES = 10
 """Deliveries that are prepared apart and then accepted in one transaction."""
@@ -60,18 +62,34 @@ class Order:
     versions: tuple[tuple[str, str], ...]
 
 
+class _Sent:
+    """Lines on their way to a worker, compressed: those of a dozen deliveries wait, or are sent through a pipe."""
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        lines = [*lines]
+        self._lengths = array("I", map(len, lines))
+        self._data = deflate(b"".join(lines))
+
+    def __iter__(self) -> Iterator[bytes]:
+        data = inflate(self._data)
+        start = 0
+        for length in self._lengths:
+            yield data[start : start + length]
+            start += length
+
+
 class Workers:
     """An executor that does the work for one installation.
 
     Args:
         executor: Any executor; `statscache` is installed where it works, in the same release with the same plugins.
-        ahead: Pieces of work that are given out before the first is waited for.
+        number: How many work at the same time.
         installation: The installation.
     """
 
-    def __init__(self, executor: Executor, ahead: int, installation: Installation) -> None:
+    def __init__(self, executor: Executor, number: int, installation: Installation) -> None:
         self._executor = executor
-        self.ahead = ahead
+        self.number = number
         config = installation.config
         self._order = Order(
             config.plugins.model_dump_json(),
@@ -84,7 +102,8 @@ class Workers:
 
     def prepare(self, delivery: Delivery, ingest: Ingest) -> "Future[Batch]":
         """Have a delivery parsed and observed as `ingest` would."""
-        return self._submit(_prepare, self._order, ingest.worker_context(), delivery)
+        sent = replace(delivery, lines=_Sent(delivery.lines))
+        return self._submit(_prepare, self._order, ingest.worker_context(), sent)
 
     def look(self, plugin: str, chunk: Chunk) -> "Future[PluginResult]":
         """Have a chunk of the journal observed and summed up by one plugin."""
@@ -115,7 +134,7 @@ def working(installation: Installation, jobs: int, scheduler: str | None = None)
     """
     if scheduler is not None:
         with _cluster(scheduler) as (executor, threads):
-            yield Workers(executor, 2 * threads, installation)
+            yield Workers(executor, threads, installation)
     elif jobs == 1:
         yield None
     else:
@@ -123,7 +142,7 @@ def working(installation: Installation, jobs: int, scheduler: str | None = None)
         context = multiprocessing.get_context("spawn")
         executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
         try:
-            yield Workers(executor, jobs + 1, installation)
+            yield Workers(executor, jobs, installation)
         finally:
             executor.shutdown(cancel_futures=True)
 
@@ -163,7 +182,8 @@ def _each_prepared(
 ) -> Iterator[tuple[tuple[int, Delivery], Batch]]:
     if workers is None:
         return ((item, ingest.prepare(item[1])) for item in deliveries)
-    return _in_order(deliveries, lambda item: workers.prepare(item[1], ingest), workers.ahead)
+    # Enough for the time in which this process takes those before.
+    return _in_order(deliveries, lambda item: workers.prepare(item[1], ingest), workers.number + PIECES)
 
 
 def _join(pieces: list[tuple[tuple[int, Delivery], Batch]]) -> tuple[int, Delivery, Batch]:
@@ -193,7 +213,7 @@ def caught_up(installation: Installation, workers: Workers) -> Iterator[None]:
         def begin(chunk: Chunk, name: str = plugin.name) -> "Future[PluginResult]":
             return workers.look(name, chunk)
 
-        for chunk, result in _in_order(chunks(), begin, workers.ahead):
+        for chunk, result in _in_order(chunks(), begin, workers.number + 1):
             catchup.commit(database, plugin, chunk, result, budget, installation.watchdog)
             yield
 
@@ -204,6 +224,7 @@ Item = TypeVar("Item")
 def _in_order(
     items: Iterable[Item], begin: Callable[[Item], "Future[Done]"], ahead: int
 ) -> Iterator[tuple[Item, Done]]:
+    """Yield each item with what came of it, in order; at most `ahead` more are begun meanwhile."""
     waiting: deque[tuple[Item, Future[Done]]] = deque()
     try:
         for item in items:

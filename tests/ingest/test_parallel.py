@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -236,6 +237,23 @@ def test_the_order_in_which_work_is_done_does_not_matter(installation: Installat
     assert (outcome.read, outcome.accepted) == (302, 300)
     assert len(seen) >= 3
     assert seen == sorted(seen)
+
+
+def test_workers_have_work_while_a_batch_is_taken(installation: Installation, tmp_path: Path) -> None:
+    """All pieces of the next batch are given out before this process takes one, and wait in little room."""
+    (tmp_path / "archive").write_bytes(b"\n".join(messages(3_000)))
+    sent: list[int] = []
+
+    class Recording(ThreadPoolExecutor):
+        def submit(self, function: Any, /, *arguments: Any, **named: Any) -> "Future[Any]":
+            sent.append(len(pickle.dumps(arguments[-1])))
+            return super().submit(function, *arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch, Recording(2) as threads:
+        patch.setattr(backfill, "PIECE", 100)
+        next(backfill.backfill(installation, tmp_path / "archive", Workers(threads, 2, installation)))
+    assert len(sent) >= 2 * parallel.PIECES
+    assert sum(sent) < (tmp_path / "archive").stat().st_size / 3
 
 
 def test_what_comes_before_the_damage_of_an_archive_counts(installation: Installation, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ class Machine:
         )
 
     def ssh_options(self) -> list[str]:
-        """Return what ssh has to be told: the host's key is new, and no one else's business."""
+        """Return the options of ssh: the host's key is new, and is not remembered."""
         options = ("BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR")
         return [part for option in options for part in ("-o", option)]
 

@@ -107,7 +107,7 @@ class Site:
         self._publishing = Publishing(self.installation)
 
     def take(self, *lines: bytes) -> None:
-        """Take in messages, as if the bus had been heard again at the time of the newest."""
+        """Accept messages, as if the bus were connected again at the time of the newest."""
         newest = max(orjson.loads(line)["timestamp"] for line in lines if line.startswith(b"{"))
         self.installation.ingest.take(Delivery("fedmsg", list(lines), connected=newest))
 

@@ -160,7 +160,7 @@ class Fault(Enum):
     ERROR = auto()
     "Answers 500 without asking the server."
     RESET = auto()
-    "Ends the connection before the server has heard of the request."
+    "Ends the connection before the server receives the request."
     LOST = auto()
     "Passes the request on, and ends the connection instead of answering."
     SILENCE = auto()

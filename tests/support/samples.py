@@ -129,7 +129,7 @@ class Deliveries(Span):
     shown = 5
 
     def observe(self, message: Message) -> Iterator[Any]:
-        """Start or stop as the amount tells, and keep fields of some."""
+        """Start or stop depending on the amount, and keep fields of some."""
         name = message.body.get("buyer"), message.body.get("thing")
         amount = message.body.get("amount", 1)
         yield (name, "start", {"amount": amount}) if amount % 3 else (name, "start")
