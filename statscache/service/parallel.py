@@ -224,7 +224,7 @@ Item = TypeVar("Item")
 def _in_order(
     items: Iterable[Item], begin: Callable[[Item], "Future[Done]"], ahead: int
 ) -> Iterator[tuple[Item, Done]]:
-    """Yield each item with what came of it, in order; at most `ahead` more are begun meanwhile."""
+    """Yield each item with its result, in order; at most `ahead` more are begun meanwhile."""
     waiting: deque[tuple[Item, Future[Done]]] = deque()
     try:
         for item in items:
