@@ -129,5 +129,5 @@ def test_variables_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert (config.sources.fedora_messaging.prefetch, config.sources.fedora_messaging.config) == (9, Path("fm.toml"))
     assert config.plugins.settings == {"one": {"x": 1, "y": 2}, "two": {"z": True}}
     monkeypatch.setenv("STATSCACHE_BUS__ENVIRONMENTS", "stg")
-    with pytest.raises(ConfigurationError, match="STATSCACHE_BUS__ENVIRONMENTS is no JSON"):
+    with pytest.raises(ConfigurationError, match="STATSCACHE_BUS__ENVIRONMENTS is not JSON"):
         load(file)
