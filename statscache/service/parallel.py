@@ -183,7 +183,7 @@ def _each_prepared(
     if workers is None:
         return ((item, ingest.prepare(item[1])) for item in deliveries)
     # Enough for the time in which this process takes those before.
-    return _in_order(deliveries, lambda item: workers.prepare(item[1], ingest), workers.number + PIECES)
+    return _in_order(deliveries, lambda item: workers.prepare(item[1], ingest), max(PIECES, workers.number + 1))
 
 
 def _join(pieces: list[tuple[tuple[int, Delivery], Batch]]) -> tuple[int, Delivery, Batch]:
