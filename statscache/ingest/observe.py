@@ -272,11 +272,12 @@ def observe_values(plugin: Plugin, columns: Columns, answers: Answers) -> Observ
     messages = np.arange(len(columns))
     if plugin.topics:
         messages = columns.wanted(lambda name: wants(plugin, name))
-        codes = codes[messages]
-    occurring = np.unique(codes).tolist() if plugin.topics else range(len(values))
+        # Only what wanted messages have.
+        used, codes = np.unique(codes[messages], return_inverse=True)
+        values = [values[at] for at in used.tolist()]
     found = [*map(answers.get, values, repeat(_UNKNOWN))]
     raised: dict[int, str] = {}
-    for code in [code for code in occurring if found[code] is _UNKNOWN]:
+    for code in [code for code, known in enumerate(found) if known is _UNKNOWN]:
         value = values[code]
         # A plugin is foreign code: whatever it raises quarantines the messages that have this value.
         try:

@@ -87,7 +87,7 @@ def _latest(view: PluginView) -> Table:
     column = view.kind.main_column(rows, view.partial)
     order = view.kind.ordered_by or (column.name if column else None)
     if order is not None:
-        # Builds that are complete come before those that began.
+        # The rows of the headline come first, such as builds that are complete.
         rows.sort(key=lambda row: (not view.kind.is_in_headline(row), -row[order]))
     elif view.kind.has_times:
         # A row without a time is older than all that have one.

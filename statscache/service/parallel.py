@@ -63,7 +63,7 @@ class Order:
 
 
 class _Sent:
-    """Lines on their way to a worker, compressed: those of a dozen deliveries wait, or are sent through a pipe."""
+    """Lines on their way to a worker, compressed, because those of a whole batch wait in memory."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         lines = [*lines]
@@ -182,7 +182,7 @@ def _each_prepared(
 ) -> Iterator[tuple[tuple[int, Delivery], Batch]]:
     if workers is None:
         return ((item, ingest.prepare(item[1])) for item in deliveries)
-    # Enough for the time in which this process takes those before.
+    # Enough that workers do not wait while this process takes the batch before.
     return _in_order(deliveries, lambda item: workers.prepare(item[1], ingest), max(PIECES, workers.number + 1))
 
 

@@ -10,7 +10,7 @@ import pytest
 from samples import COLUMNAR, NOON, Acts, Line, Sales, Site, Wall, line
 from statscache import testing
 from statscache.exceptions import PluginError
-from statscache.ingest.observe import Columns
+from statscache.ingest.observe import Answers, Columns, observe_values
 from statscache.ingest.reduce import observe_newest
 from statscache.kinds.keys import digest
 from statscache.parsing import parse
@@ -261,6 +261,26 @@ def test_failures_in_a_row_end_with_the_newest_message(raises_on_newest: bool, i
     observed = observe_newest(plugin, 100, np.arange(10), times, [message.record() for message in sent], Watch())
     assert observed.trailing_failures == in_a_row
     assert [index for index, _ in observed.failures] == [*range(5 * raises_on_newest, 5 * raises_on_newest + 5)]
+
+
+def test_only_values_of_wanted_messages_are_counted() -> None:
+    """A known answer to a value is left out where only messages of other topics have it."""
+
+    class Edits(Acts):
+        """Edits of the wiki by who acted."""
+
+        name = "edits"
+        title = "Edits"
+        topics = ("wiki.article.#",)
+
+    plugin, columns, later = Edits(), Columns(), Columns()
+    answers: Answers = {}
+    derived = [(None, (name,), ()) for name in ("ann", "bob")]
+    columns.extend([NOON] * 2, [TOPIC] * 2, derived)
+    assert len(observe_values(plugin, columns, answers).yields.items) == 2
+    later.extend([NOON] * 2, [TOPIC, "org.fedoraproject.prod.wiki.page.delete"], derived)
+    yields = observe_values(plugin, later, answers).yields
+    assert (len(yields.items), yields.messages.tolist()) == (1, [0])
 
 
 def test_values_of_many_attributes_are_distinguished() -> None:
