@@ -42,7 +42,7 @@ def command(
     with context.installation() as installation, context.progress() as bar:
         publishing = Publishing(installation, targets, bar)
         if dry_run:
-            show_publication(*publishing.rehearse(), json_, dry_run=True)
+            show_publication(*publishing.dry_run(), json_, dry_run=True)
             return
         if every is not None:
             publishing.publish_every(every, stop_on_signals(), bar.until(log_publication))

@@ -38,7 +38,7 @@ class Targets:
         only: Names of the targets; none means all.
         health: Returns the content of `status.json`.
         progress: Called with the progress of publishing.
-        dry_run: True to change nothing at the targets. The caller's transaction is that of the rehearsal.
+        dry_run: True to change nothing at the targets. The caller's transaction is that of the dry run.
 
     Attributes:
         workers: One for each target.
@@ -65,7 +65,7 @@ class Targets:
         self._config = config
         self._progress = progress
         self._is_partial = bool(only)
-        # A rehearsal sees its own changes in the thread of its transaction only.
+        # A dry run sees its own changes in the thread of its transaction only.
         self._publish: Publish = one_by_one if dry_run else together
         keys = signing.load_keys(publish.signing_keys) if publish.signing_keys else []
         self.workers = Workers(

@@ -120,7 +120,7 @@ class Publishing:
             self.builder.refuse_unrendered(rendered)
         return done
 
-    def rehearse(self) -> tuple[Snapshot, list[Report]]:
+    def dry_run(self) -> tuple[Snapshot, list[Report]]:
         """Do all that `publish` would do, and return the result; database and targets do not change.
 
         Raises:
@@ -130,11 +130,11 @@ class Publishing:
         installation = self._installation
         config = installation.config
         targets = Targets(installation.database, config, self._only, public_health, silent, dry_run=True)
-        # What is remembered of documents that are never published must not outlive the rehearsal.
+        # What is remembered of documents that are never published must not outlive the dry run.
         builder = Builder(
             installation, Renderer(installation.registry, self._pages, config.publish.gate_share), targets
         )
-        with locks.publishing(installation.database), installation.database.rehearsing():
+        with locks.publishing(installation.database), installation.database.dry_run():
             while installation.ingest.catch_up():
                 pass
             builder.build()

@@ -69,7 +69,7 @@ class Database:
             )
             raise ConfigurationError(message) from error
         self.is_sqlite = self.engine.dialect.name == "sqlite"
-        self._rehearsal: Connection | None = None
+        self._dry_run: Connection | None = None
         if self.is_sqlite:
             event.listen(self.engine, "do_connect", _close_to_others)
             event.listen(self.engine, "connect", _configure_sqlite)
@@ -86,9 +86,9 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection on which every query sees the same committed state."""
-        if self._rehearsal is not None:
-            with self._rehearsal.begin_nested():
-                yield self._rehearsal
+        if self._dry_run is not None:
+            with self._dry_run.begin_nested():
+                yield self._dry_run
             return
         level: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         with self.engine.connect() as connection, connection.execution_options(**level).begin():
@@ -97,26 +97,26 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Give a connection inside one transaction, committed at the end and rolled back on an exception."""
-        if self._rehearsal is not None:
-            with self._rehearsal.begin_nested():
-                yield self._rehearsal
+        if self._dry_run is not None:
+            with self._dry_run.begin_nested():
+                yield self._dry_run
             return
         with self.engine.connect() as connection, connection.execution_options(writing=True).begin():
             yield connection
 
     @contextmanager
-    def rehearsing(self) -> Iterator[None]:
+    def dry_run(self) -> Iterator[None]:
         """Roll back at the end all that this process writes meanwhile; no other process sees any of it.
 
         One thread at a time may use the database then. On SQLite, other processes wait before they write.
         """
         with self.engine.connect() as connection:
             transaction = connection.execution_options(writing=True).begin()
-            self._rehearsal = connection
+            self._dry_run = connection
             try:
                 yield
             finally:
-                self._rehearsal = None
+                self._dry_run = None
                 transaction.rollback()
 
     def prepare(self) -> None:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from conftest import ROOT
 from keypairs import write_key
 from loopback import serving
-from published import BUILD, EDIT, Site, line
+from published import BUILD, EDIT, PublishedSite, line
 from statscache import canonical, testing
 from statscache.client import (
     BadSignature,
@@ -81,9 +81,9 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PublishedSite]:
     """A site that no one changes, with a split directory of keys."""
-    site = Site(tmp_path_factory.mktemp("client"), interval=DAY)
+    site = PublishedSite(tmp_path_factory.mktemp("client"), interval=DAY)
     site.start(owners=1_100)
     # A file that may change again within the second cannot be asked for by its time.
     os.utime(site.root / INDEX, (testing.NOON, testing.NOON))
@@ -92,16 +92,16 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def server(original: Site) -> Iterator[Server]:
+def server(original: PublishedSite) -> Iterator[Server]:
     """A server of the site that no one changes."""
     with Server(original.root) as server:
         yield server
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path) -> Iterator[PublishedSite]:
     """A site that publishes."""
-    site = Site(tmp_path, interval=DAY)
+    site = PublishedSite(tmp_path, interval=DAY)
     site.start()
     yield site
     site.close()
@@ -114,7 +114,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetcher, "_PAUSE", 0.01)
 
 
-def test_documents_are_those_that_are_published(original: Site, server: Server) -> None:
+def test_documents_are_those_that_are_published(original: PublishedSite, server: Server) -> None:
     """Index, latest, a plugin's own document and a key are read as they were published."""
     client = Client(server.url)
     assert client.discover() == original.json(INDEX)
@@ -132,7 +132,7 @@ def test_documents_are_those_that_are_published(original: Site, server: Server) 
     assert client.key_year("builds", 2012, "nobody", None) is None
 
 
-def test_a_tree_on_this_machine_is_read(original: Site) -> None:
+def test_a_tree_on_this_machine_is_read(original: PublishedSite) -> None:
     """A file URL reads a directory, without a server."""
     assert Client(original.root.as_uri()).latest("edits") == original.json("v1/plugins/edits/latest.json")
 
@@ -155,7 +155,7 @@ def test_what_is_not_published_is_reported(server: Server) -> None:
 # Series.
 
 
-def test_a_series_is_cut_to_whole_buckets(original: Site, server: Server) -> None:
+def test_a_series_is_cut_to_whole_buckets(original: PublishedSite, server: Server) -> None:
     """A series between two times has the rows, gaps and completeness of the buckets that they touch."""
     client = Client(server.url)
     noon, second = testing.NOON, testing.NOON + 90000
@@ -177,7 +177,7 @@ def test_a_series_is_cut_to_whole_buckets(original: Site, server: Server) -> Non
 
 def test_hours_are_known_through_when_slow_documents_are(tmp_path: Path) -> None:
     """After a publication of fast documents, minutes are newer than hours, which claim no zeros for what they lack."""
-    site = Site(tmp_path, slow_interval=10**9)
+    site = PublishedSite(tmp_path, slow_interval=10**9)
     site.start()
     before = site.json(INDEX)["through"]
     site.take(line(EDIT, {"title": "Main"}, 100000))
@@ -228,7 +228,7 @@ def test_a_time_without_zone_is_refused(server: Server) -> None:
 # Caches and conditional requests.
 
 
-def test_what_did_not_change_is_not_sent_again(original: Site, server: Server, tmp_path: Path) -> None:
+def test_what_did_not_change_is_not_sent_again(original: PublishedSite, server: Server, tmp_path: Path) -> None:
     """The second reading of a page, by another process even, costs one request that is answered by 304."""
     Client(server.url, tmp_path / "cache").latest("edits")
     server.asked.clear()
@@ -245,7 +245,7 @@ def test_memory_serves_without_a_directory(server: Server) -> None:
     assert server.asked == [(INDEX, 304)]
 
 
-def test_a_damaged_cache_is_fetched_again(original: Site, server: Server, tmp_path: Path) -> None:
+def test_a_damaged_cache_is_fetched_again(original: PublishedSite, server: Server, tmp_path: Path) -> None:
     """Bytes of the cache that are not what they were are not used."""
     Client(server.url, tmp_path).latest("edits")
     for path in tmp_path.iterdir():
@@ -266,14 +266,16 @@ def test_caches_are_bounded(tmp_path: Path) -> None:
         assert 4 <= len(kept) <= 11
 
 
-def test_a_cache_that_cannot_be_written_is_no_hindrance(original: Site, server: Server, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_no_hindrance(
+    original: PublishedSite, server: Server, tmp_path: Path
+) -> None:
     """Where the directory has vanished, everything is fetched each time."""
     client = Client(server.url, tmp_path / "cache")
     (tmp_path / "cache").rmdir()
     assert client.latest("edits") == original.json("v1/plugins/edits/latest.json")
 
 
-def test_a_change_within_the_same_second_is_seen(site: Site) -> None:
+def test_a_change_within_the_same_second_is_seen(site: PublishedSite) -> None:
     """A server that tells versions apart by whole seconds hides no change from a client."""
     with Server(site.root) as server:
         client = Client(server.url)
@@ -287,7 +289,7 @@ def test_a_change_within_the_same_second_is_seen(site: Site) -> None:
 # A site that publishes meanwhile.
 
 
-def test_a_pinned_reader_stays_with_its_snapshot(site: Site) -> None:
+def test_a_pinned_reader_stays_with_its_snapshot(site: PublishedSite) -> None:
     """What is published after `pin` is not seen, in no document; the client itself sees it.
 
     The document of a key is published without history: the pinned reader has it where it has read it before, or it is
@@ -311,7 +313,7 @@ def test_a_pinned_reader_stays_with_its_snapshot(site: Site) -> None:
             other.key("builds", "owner-1", "f42")
 
 
-def _half_published(site: Site) -> Any:
+def _half_published(site: PublishedSite) -> Any:
     """Publish a newer document of a key, but leave the index as it was; return the document."""
     index = (site.root / INDEX).read_bytes()
     site.take(line(BUILD, {"owner": "owner-1", "chroot": "f42"}, 90_101))
@@ -320,7 +322,7 @@ def _half_published(site: Site) -> Any:
     return site.json("v1/plugins/builds/by/owner-1.f42.json")
 
 
-def test_while_a_publication_is_under_way_a_newer_document_of_a_key_is_reported(site: Site) -> None:
+def test_while_a_publication_is_under_way_a_newer_document_of_a_key_is_reported(site: PublishedSite) -> None:
     """Documents of keys change before the index does: they are returned with a warning; a pinned reader refuses."""
     with Server(site.root) as server:
         newer = _half_published(site)
@@ -338,7 +340,7 @@ def test_while_a_publication_is_under_way_a_newer_document_of_a_key_is_reported(
             Client(server.url).key("builds", "owner-1", "f42")
 
 
-def test_no_reading_mixes_two_generations(site: Site) -> None:
+def test_no_reading_mixes_two_generations(site: PublishedSite) -> None:
     """While a publisher works, totals of two statistics that count the same messages agree in every pinned reading."""
     stop = threading.Event()
     failures: list[str] = []
@@ -369,7 +371,9 @@ def test_no_reading_mixes_two_generations(site: Site) -> None:
     assert failures == []
 
 
-def test_an_index_from_a_cache_that_is_behind_is_asked_for_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_from_a_cache_that_is_behind_is_asked_for_again(
+    site: PublishedSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where an object is gone because the index was old, the client asks for a new index past the caches."""
     old = (site.root / INDEX).read_bytes()
     site.take(line(EDIT, {"title": "Main"}, 90_100))
@@ -394,7 +398,7 @@ def test_an_index_from_a_cache_that_is_behind_is_asked_for_again(site: Site, mon
         Client(site.root.as_uri()).pin().latest("edits")
 
 
-def test_the_index_never_goes_back(site: Site) -> None:
+def test_the_index_never_goes_back(site: PublishedSite) -> None:
     """An index that is older than the one already known, as a slow edge of a CDN has it, is not used."""
     client = Client(site.root.as_uri())
     known = client.discover()
@@ -404,7 +408,7 @@ def test_the_index_never_goes_back(site: Site) -> None:
     assert client.discover() == known
 
 
-def test_a_newer_generation_counts_whatever_its_times(site: Site) -> None:
+def test_a_newer_generation_counts_whatever_its_times(site: PublishedSite) -> None:
     """A publisher whose clock ran ahead, and was set right, is not ignored until the clock is there again."""
     client = Client(site.root.as_uri())
     ahead = site.json(INDEX)["generated_at"] + 7200
@@ -416,7 +420,7 @@ def test_a_newer_generation_counts_whatever_its_times(site: Site) -> None:
     assert client.discover()["generation"] == known["generation"] + 1
 
 
-def test_an_index_that_has_expired_is_said(site: Site) -> None:
+def test_an_index_that_has_expired_is_said(site: PublishedSite) -> None:
     """Every reading by it warns, as does the pinned reader's `is_late`; one that is in time is silent."""
     client = Client(site.root.as_uri())
     client.latest("edits")
@@ -438,23 +442,23 @@ def test_an_index_that_has_expired_is_said(site: Site) -> None:
 
 
 @pytest.fixture
-def signed(tmp_path: Path) -> Iterator[tuple[Site, Path]]:
+def signed(tmp_path: Path) -> Iterator[tuple[PublishedSite, Path]]:
     """A site whose index is signed, and the file of the public key."""
     key = write_key(tmp_path / "key.pem", Ed25519PrivateKey.generate())
-    site = Site(tmp_path, interval=DAY, signing_keys=(key,))
+    site = PublishedSite(tmp_path, interval=DAY, signing_keys=(key,))
     site.start()
     yield site, key.with_suffix(".pub")
     site.close()
 
 
-def rewrite(site: Site, change: Callable[[Any], object]) -> None:
+def rewrite(site: PublishedSite, change: Callable[[Any], object]) -> None:
     """Change the index in its place."""
     index = site.json(INDEX)
     change(index)
     replace(site, canonical.dumps(index))
 
 
-def replace(site: Site, index: bytes) -> None:
+def replace(site: PublishedSite, index: bytes) -> None:
     """Put another index in its place."""
     (site.root / INDEX).unlink()
     # The server would send its compressed copy.
@@ -462,7 +466,7 @@ def replace(site: Site, index: bytes) -> None:
     (site.root / INDEX).write_bytes(index)
 
 
-def test_a_signed_site_is_read(signed: tuple[Site, Path]) -> None:
+def test_a_signed_site_is_read(signed: tuple[PublishedSite, Path]) -> None:
     """With a key, what an index names is read by its objects, and a document of a key by the manifests."""
     site, key = signed
     client = Client(site.root.as_uri(), keys=[key])
@@ -470,7 +474,7 @@ def test_a_signed_site_is_read(signed: tuple[Site, Path]) -> None:
     assert client.key("builds", "owner-1", "f42") == site.json("v1/plugins/builds/by/owner-1.f42.json")
 
 
-def test_with_keys_an_older_generation_is_refused(signed: tuple[Site, Path], tmp_path: Path) -> None:
+def test_with_keys_an_older_generation_is_refused(signed: tuple[PublishedSite, Path], tmp_path: Path) -> None:
     """A genuine index of yesterday is not used: by the same client, nor by a new process with the same cache."""
     site, key = signed
     old = (site.root / INDEX).read_bytes()
@@ -497,7 +501,7 @@ def test_the_newest_generation_is_remembered_whatever_else_the_cache_lets_go_of(
 
 
 def test_an_older_index_of_a_cache_on_the_way_is_asked_for_again(
-    signed: tuple[Site, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    signed: tuple[PublishedSite, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One edge of a CDN that is behind does not keep a new process from reading, if it can be told to look again."""
     site, key = signed
@@ -514,7 +518,9 @@ def test_an_older_index_of_a_cache_on_the_way_is_asked_for_again(
     assert Client(site.root.as_uri(), tmp_path / "cache", keys=[key]).discover() == current
 
 
-def test_with_keys_an_expired_index_is_refused(signed: tuple[Site, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_keys_an_expired_index_is_refused(
+    signed: tuple[PublishedSite, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever keeps back all newer ones is found out, unless the reader wants old numbers rather than none."""
     site, key = signed
     client = Client(site.root.as_uri(), keys=[key])
@@ -533,7 +539,9 @@ def test_with_keys_an_expired_index_is_refused(signed: tuple[Site, Path], monkey
         patient.latest("edits")
 
 
-def test_a_signed_reader_takes_no_document_of_a_key_that_the_index_does_not_cover(signed: tuple[Site, Path]) -> None:
+def test_a_signed_reader_takes_no_document_of_a_key_that_the_index_does_not_cover(
+    signed: tuple[PublishedSite, Path],
+) -> None:
     """What is published before the signed index is refused until that follows."""
     site, key = signed
     client = Client(site.root.as_uri(), keys=[key])
@@ -543,7 +551,7 @@ def test_a_signed_reader_takes_no_document_of_a_key_that_the_index_does_not_cove
         Client(site.root.as_uri(), keys=[key]).key("builds", "owner-1", "f42")
 
 
-def test_an_altered_index_is_refused(signed: tuple[Site, Path]) -> None:
+def test_an_altered_index_is_refused(signed: tuple[PublishedSite, Path]) -> None:
     """With a key, an index that is not as it was signed is an error, and so is one without signature."""
     site, key = signed
     client = Client(site.root.as_uri(), keys=[key])
@@ -566,7 +574,7 @@ def test_an_altered_index_is_refused(signed: tuple[Site, Path]) -> None:
 # Damage and hostile answers.
 
 
-def replace_object(site: Site, path: str, data: bytes) -> None:
+def replace_object(site: PublishedSite, path: str, data: bytes) -> None:
     """Put other bytes in the place of the object of a file."""
     name = f"{hashlib.sha256((site.root / path).read_bytes()).hexdigest()}.json"
     target = site.root / "v1/objects" / name[:2] / name
@@ -575,7 +583,7 @@ def replace_object(site: Site, path: str, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [b"{}", b"x" * 100_000])
-def test_other_bytes_than_announced_are_refused(site: Site, data: bytes) -> None:
+def test_other_bytes_than_announced_are_refused(site: PublishedSite, data: bytes) -> None:
     """An object whose bytes are not those of its name is an error, and is not read beyond its size."""
     replace_object(site, "v1/plugins/edits/latest.json", data)
     with pytest.raises(Damaged, match=r"do not match its name|more than"):
@@ -585,7 +593,7 @@ def test_other_bytes_than_announced_are_refused(site: Site, data: bytes) -> None
 @pytest.mark.parametrize(
     "data", [b"", b"[]", b"{", b'{"schema":"statscache/index/2"}', b'{"schema":"statscache/index/1"}', b"[" * 100_000]
 )
-def test_what_is_no_index_is_refused(site: Site, data: bytes) -> None:
+def test_what_is_no_index_is_refused(site: PublishedSite, data: bytes) -> None:
     """An index that is none is an error of its own."""
     (site.root / INDEX).unlink()
     (site.root / INDEX).write_bytes(data)
@@ -612,7 +620,7 @@ def broken(document: Any) -> Iterator[Any]:
 
 @pytest.mark.filterwarnings("ignore::statscache.client.Late")
 @pytest.mark.parametrize("name", ["index", "reference", "series/1d/index", "series/1d/2015"])
-def test_what_breaks_the_format_is_damaged(site: Site, name: str) -> None:
+def test_what_breaks_the_format_is_damaged(site: PublishedSite, name: str) -> None:
     """A field that is missing or of another type is an error of the client's own, or is not needed."""
     index = site.json(INDEX)
     edits = next(plugin for plugin in index["plugins"] if plugin["name"] == "edits")
@@ -648,7 +656,7 @@ def test_what_breaks_the_format_is_damaged(site: Site, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "a" * 64 + ".json/../../..", "A" * 64 + ".json"])
-def test_names_that_lead_elsewhere_are_refused(site: Site, name: str) -> None:
+def test_names_that_lead_elsewhere_are_refused(site: PublishedSite, name: str) -> None:
     """The name of an object that is none is not asked for."""
     rewrite(site, lambda index: index["plugins"][0]["documents"].append(
         {"path": "v1/plugins/builds/x.json", "object": name, "size": 1}
@@ -696,7 +704,7 @@ def answering(*answers: tuple[int, dict[str, str], bytes]) -> Iterator[str]:
         yield url
 
 
-def test_what_fails_for_a_moment_is_tried_again(original: Site) -> None:
+def test_what_fails_for_a_moment_is_tried_again(original: PublishedSite) -> None:
     """A server error, and an incomplete answer, are followed by another attempt."""
     index = (original.root / INDEX).read_bytes()
     short = 200, {"Content-Length": str(len(index))}, index[:100]
@@ -708,7 +716,7 @@ def test_what_fails_for_a_moment_is_tried_again(original: Site) -> None:
         Client(url).discover()
 
 
-def test_bombs_are_not_unpacked(original: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bombs_are_not_unpacked(original: PublishedSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that unpacks to more than any file may have is given up."""
     bomb = gzip.compress(bytes(64 * 1024 * 1024), 9)
     with answering((200, {"Content-Encoding": "gzip"}, bomb)) as url, pytest.raises(Damaged, match="more than"):
@@ -723,7 +731,7 @@ def test_refusals_are_not_repeated() -> None:
         Client(url).discover()
 
 
-def test_the_standard_library_is_enough(original: Site) -> None:
+def test_the_standard_library_is_enough(original: PublishedSite) -> None:
     """The client imports nothing that Python does not bring."""
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"

@@ -17,7 +17,7 @@ from conftest import ROOT
 from keypairs import write_key
 from loopback import serving
 from npm import NODE_MODULES, require_npm
-from published import EDIT, Site, line
+from published import EDIT, PublishedSite, line
 from statscache import __version__, layout, testing
 from statscache.service import preview
 
@@ -41,7 +41,7 @@ KEYS: list[list[str | None]] = [
 def url(tmp_path: Path) -> Iterator[str]:
     """The address of a served site, which publishes once more whenever its /publish is asked for."""
     key = write_key(tmp_path / "key.pem", Ed25519PrivateKey.generate())
-    site = Site(tmp_path, signing_keys=(key,))
+    site = PublishedSite(tmp_path, signing_keys=(key,))
     site.start(owners=1_100)
     later = 90_100
 

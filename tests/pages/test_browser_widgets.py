@@ -16,7 +16,7 @@ import example_sites
 from browser import SCHEMES, WIDTHS, Visit, chromium, serving_files, serving_tree
 from conftest import ROOT
 from keypairs import write_key
-from published import BUILD, EDIT, Site, line
+from published import BUILD, EDIT, PublishedSite, line
 
 __all__ = ["chromium"]
 
@@ -59,9 +59,9 @@ STYLE = """:root { color-scheme: light dark; color: light-dark(#222, #ddd); back
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PublishedSite]:
     """A site of a few messages."""
-    site = Site(tmp_path_factory.mktemp("widgets"))
+    site = PublishedSite(tmp_path_factory.mktemp("widgets"))
     site.start()
     yield site
     site.close()
@@ -108,7 +108,7 @@ def days(page: Page) -> dict[str, str]:
 
 
 @contextmanager
-def visiting(chromium: Browser, directory: Path, site: Site, body: str) -> Iterator[Page]:
+def visiting(chromium: Browser, directory: Path, site: PublishedSite, body: str) -> Iterator[Page]:
     """Visit a page with elements of the site; nothing may go wrong on it."""
     with elsewhere(directory, site.root, body) as (page, url), Visit(chromium, [page, url]) as visit:
         visit.open(page)
@@ -119,7 +119,7 @@ def visiting(chromium: Browser, directory: Path, site: Site, body: str) -> Itera
 
 @pytest.mark.parametrize("world", ["small", "hostile", "empty"])
 def test_nothing_goes_wrong_with_any_element(
-    world: str, site: Site, chromium: Browser, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    world: str, site: PublishedSite, chromium: Browser, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """At every width, light and dark: no error, nothing executed, no overflow; axe finds no violation."""
     root, body = (site.root, WIDGETS) if world == "small" else (example_sites.shared(tmp_path_factory, world), HOSTILE)
@@ -138,7 +138,7 @@ def test_nothing_goes_wrong_with_any_element(
             assert not visit.problems, (opened, visit.problems)
 
 
-def test_elements_show_what_is_published(site: Site, chromium: Browser, tmp_path: Path) -> None:
+def test_elements_show_what_is_published(site: PublishedSite, chromium: Browser, tmp_path: Path) -> None:
     """Numbers, plots with their description, tables behind them, and the age of the data."""
     with visiting(chromium, tmp_path, site, WIDGETS) as page:
         text = " ".join(texts(page))
@@ -223,7 +223,7 @@ def test_uniques_never_add_up(busy: Path, chromium: Browser, tmp_path: Path) -> 
         assert not visit.problems
 
 
-def test_a_person_has_parts(chromium: Browser, tmp_path: Path, site: Site) -> None:
+def test_a_person_has_parts(chromium: Browser, tmp_path: Path, site: PublishedSite) -> None:
     """The parts of a document of a key are stacked, named in the legend, and columns of the table."""
     parts = [
         {"category": None, "total": 1, "weeks": {"2015": [[1437955200, 1]]}},
@@ -248,7 +248,9 @@ def test_a_person_has_parts(chromium: Browser, tmp_path: Path, site: Site) -> No
         assert not visit.problems
 
 
-def test_older_years_of_a_key_are_fetched_where_they_are_shown(site: Site, chromium: Browser, tmp_path: Path) -> None:
+def test_older_years_of_a_key_are_fetched_where_they_are_shown(
+    site: PublishedSite, chromium: Browser, tmp_path: Path
+) -> None:
     """A calendar of one of them, and weeks that reach back so far; others ask for the key's own document alone."""
     body = """<statscache-calendar plugin="builds" key='["Ralph.B", null]' year="2012"></statscache-calendar>
     <statscache-activity plugin="builds" key='["Ralph.B", null]' weeks="300"></statscache-activity>
@@ -260,7 +262,7 @@ def test_older_years_of_a_key_are_fetched_where_they_are_shown(site: Site, chrom
         assert re.search(r"0 \w+ in 52 weeks, and at least 1 in the one that is not over", year)
 
 
-def test_an_element_that_has_nothing_to_show_says_why(site: Site, chromium: Browser, tmp_path: Path) -> None:
+def test_an_element_that_has_nothing_to_show_says_why(site: PublishedSite, chromium: Browser, tmp_path: Path) -> None:
     """A wrong name, key, attribute or document is explained, with what there is instead; markup in it is text."""
     body = """
     <statscache-count plugin="<b>build</b>"></statscache-count>
@@ -286,7 +288,7 @@ def test_an_element_that_has_nothing_to_show_says_why(site: Site, chromium: Brow
         assert "edits publishes no documents of its keys" in shown[8]
 
 
-def test_a_number_stands_in_a_sentence(site: Site, chromium: Browser, tmp_path: Path) -> None:
+def test_a_number_stands_in_a_sentence(site: PublishedSite, chromium: Browser, tmp_path: Path) -> None:
     """It is inline and says through when by its title; without a statistic, what the page has inside stays."""
     body = """<p>Edits: <statscache-count inline plugin="edits" window="total">some</statscache-count>,
     <statscache-count inline plugin="edit">many</statscache-count>,
@@ -307,7 +309,7 @@ def test_a_number_stands_in_a_sentence(site: Site, chromium: Browser, tmp_path: 
         expect(page.locator("statscache-series").last).to_contain_text("did you mean edits?")
 
 
-def test_on_a_dark_page_elements_are_dark(site: Site, chromium: Browser, tmp_path: Path) -> None:
+def test_on_a_dark_page_elements_are_dark(site: PublishedSite, chromium: Browser, tmp_path: Path) -> None:
     """Also where the page does not say so by a color-scheme, whatever the reader prefers."""
     with elsewhere(tmp_path, site.root, WIDGETS) as (page, url), Visit(chromium, [page, url]) as visit:
         html = (tmp_path / "index.html").read_text().replace('<meta name="color-scheme" content="light dark">', "")
@@ -352,7 +354,7 @@ def test_a_chart_with_controls(busy: Path, chromium: Browser, tmp_path: Path) ->
         assert not visit.problems, visit.problems
 
 
-def test_a_key_that_never_occurred_is_zero(site: Site, chromium: Browser, tmp_path: Path) -> None:
+def test_a_key_that_never_occurred_is_zero(site: PublishedSite, chromium: Browser, tmp_path: Path) -> None:
     """Absent is zero, not an error."""
     body = """<statscache-calendar plugin="builds" key='["nobody", "f42"]'></statscache-calendar>
     <statscache-count plugin="builds" key='["nobody", "f42"]'></statscache-count>
@@ -366,7 +368,9 @@ def test_a_key_that_never_occurred_is_zero(site: Site, chromium: Browser, tmp_pa
         assert all("404" in problem for problem in visit.problems)
 
 
-def test_a_calendar_of_a_key_is_read_from_where_the_key_is(site: Site, chromium: Browser, tmp_path: Path) -> None:
+def test_a_calendar_of_a_key_is_read_from_where_the_key_is(
+    site: PublishedSite, chromium: Browser, tmp_path: Path
+) -> None:
     """From the series, where keys have no document of their own."""
     body = '<statscache-calendar plugin="edits" key="Main"></statscache-calendar>'
     with visiting(chromium, tmp_path, site, body) as page:
@@ -374,7 +378,7 @@ def test_a_calendar_of_a_key_is_read_from_where_the_key_is(site: Site, chromium:
         assert re.search(r"2 \w+ in 2015", text)
 
 
-def test_a_table_is_sorted_by_keyboard(site: Site, chromium: Browser, tmp_path: Path) -> None:
+def test_a_table_is_sorted_by_keyboard(site: PublishedSite, chromium: Browser, tmp_path: Path) -> None:
     """Heads are buttons; the order is announced, and the focus stays where it was."""
     with visiting(chromium, tmp_path, site, '<statscache-table plugin="edits"></statscache-table>') as page:
         head = page.locator("th button").first
@@ -388,7 +392,7 @@ def test_a_table_is_sorted_by_keyboard(site: Site, chromium: Browser, tmp_path: 
         assert page.evaluate("document.activeElement.shadowRoot.activeElement.textContent") == "page"
 
 
-def test_a_leaderboard_has_ranks(site: Site, chromium: Browser, tmp_path: Path) -> None:
+def test_a_leaderboard_has_ranks(site: PublishedSite, chromium: Browser, tmp_path: Path) -> None:
     """Rows that are sorted by a number, the greatest first, have their rank; equal numbers share one."""
     body = """<statscache-table plugin="builds" sort="-total" columns="owner total"></statscache-table>
     <statscache-table plugin="builds" columns="owner total"></statscache-table>"""
@@ -403,9 +407,9 @@ def test_a_leaderboard_has_ranks(site: Site, chromium: Browser, tmp_path: Path) 
 
 
 @contextmanager
-def watching(chromium: Browser, tmp_path: Path) -> Iterator[tuple[Site, Visit]]:
+def watching(chromium: Browser, tmp_path: Path) -> Iterator[tuple[PublishedSite, Visit]]:
     """Visit an element of a site of its own, by a clock that the test moves; nothing may go wrong on the page."""
-    site = Site(tmp_path)
+    site = PublishedSite(tmp_path)
     site.start()
     directory = tmp_path / "elsewhere"
     directory.mkdir()
@@ -466,7 +470,7 @@ def test_parts_are_those_of_the_docs(busy: Path, chromium: Browser, tmp_path: Pa
         assert {*found} == {*re.findall("`([a-z]+)`", text)}
 
 
-def test_colours_are_those_of_the_page(site: Site, chromium: Browser, tmp_path: Path) -> None:
+def test_colours_are_those_of_the_page(site: PublishedSite, chromium: Browser, tmp_path: Path) -> None:
     """CSS properties that the page sets reach into the elements."""
     with visiting(chromium, tmp_path, site, WIDGETS) as page:
         page.evaluate("document.querySelector('main').style.setProperty('--statscache-c1', 'rgb(1, 2, 3)')")
@@ -474,7 +478,7 @@ def test_colours_are_those_of_the_page(site: Site, chromium: Browser, tmp_path: 
         assert page.evaluate(fill) == "rgb(1, 2, 3)"
 
 
-def test_the_client_in_a_browser(site: Site, chromium: Browser, tmp_path: Path) -> None:
+def test_the_client_in_a_browser(site: PublishedSite, chromium: Browser, tmp_path: Path) -> None:
     """A page of another origin pins a snapshot with digests, reads a key by way of manifests, and asks cheaply."""
     with elsewhere(tmp_path, site.root, "") as (page, url), Visit(chromium, [page, url]) as visit:
         visit.open(page)
@@ -503,7 +507,7 @@ def test_the_client_in_a_browser(site: Site, chromium: Browser, tmp_path: Path) 
 def test_signatures_are_checked_in_a_browser(chromium: Browser, tmp_path: Path) -> None:
     """With a key, Chromium reads what is signed, refuses what was altered, and says where it cannot check."""
     key = write_key(tmp_path / "key.pem", Ed25519PrivateKey.generate())
-    site = Site(tmp_path, signing_keys=(key,))
+    site = PublishedSite(tmp_path, signing_keys=(key,))
     site.start()
     site.close()
     program = """async ([url, key]) => {

@@ -126,7 +126,7 @@ def test_a_dry_run_announces_nothing_and_takes_nothing_away(tmp_path: Path, rela
     with relay.listening() as announce:
         site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, (Volume,), publish={"announce": announce})
         site.feed([line("a", NOON)])
-        site.publishing.rehearse()
+        site.publishing.dry_run()
         site.feed([line("b", NOON + 1)])
         site.publish()
         assert relay.announced(1) == [1]

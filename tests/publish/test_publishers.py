@@ -44,7 +44,7 @@ def test_the_target_of_another_installation_is_refused_until_it_is_taken_over(
     with pytest.raises(PublishError, match=output):
         other.publish()
     with pytest.raises(PublishError, match=output):
-        other.publishing.rehearse()
+        other.publishing.dry_run()
     assert (ours.public / "v1/index.json").read_bytes() == before
     taken, _ = other.publishing.publish(take_over=True)
     index = ours.document("v1/index.json")

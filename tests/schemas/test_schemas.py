@@ -10,22 +10,22 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from golden.regenerate import GOLDEN, current, losses
-from published import Site
+from published import PublishedSite
 from statscache import schemas
 from statscache.store import published as tree
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PublishedSite]:
     """A site with a document of every kind, in directories and lists of names large enough to be split."""
-    site = Site(tmp_path_factory.mktemp("schemas"))
+    site = PublishedSite(tmp_path_factory.mktemp("schemas"))
     with patch("statscache.render.entities.MOST_IN_INDEX", 1):
         site.start(owners=1_200)
         yield site
     site.close()
 
 
-def published(site: Site) -> Iterator[tuple[str, str, bytes]]:
+def published(site: PublishedSite) -> Iterator[tuple[str, str, bytes]]:
     """Yield path, name of the schema and bytes of each JSON document, manifests included."""
     for path in sorted(site.root.rglob("*.json")):
         name = path.relative_to(site.root).as_posix()
@@ -73,7 +73,7 @@ def test_every_field_is_described(name: str) -> None:
             assert "description" in described or "$ref" in described, f"{name}: {field}"
 
 
-def test_every_schema_is_published(site: Site) -> None:
+def test_every_schema_is_published(site: PublishedSite) -> None:
     """The schemas lie at the paths that the format gives them, and the manifests know them."""
     for name, data in current().items():
         assert (site.root / "v1/schema" / name).read_bytes() == data
@@ -81,7 +81,7 @@ def test_every_schema_is_published(site: Site) -> None:
         assert "v1/schema/index.json" in tree.entries(connection, "v1/schema", None, "data")
 
 
-def test_every_document_satisfies_its_schema(site: Site) -> None:
+def test_every_document_satisfies_its_schema(site: PublishedSite) -> None:
     """Each published document satisfies its schema, has no field that it does not name, and every kind occurs."""
     validators = {name: Draft202012Validator(closed(schemas.generate(name))) for name in schemas.TYPES}
     seen = set()

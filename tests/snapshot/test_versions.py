@@ -93,7 +93,7 @@ def test_dry_run_tells_what_would_be_sent_and_changes_nothing(site: Site, monkey
     for number in range(3):
         site.feed([line(f"c{number}", NOON + 120 + number, body={"buyer": "cat", "thing": "jam"})])
         before, rows = _files(site), _rows(site)
-        snapshot, (dry,) = site.publishing.rehearse()
+        snapshot, (dry,) = site.publishing.dry_run()
         assert (_files(site), _rows(site)) == (before, rows)
         published, (wet,) = site.publishing.publish()
         assert snapshot.id == published.id
@@ -188,7 +188,7 @@ def test_an_invalidation_is_due_until_it_is_done(
         raise PublishError("no")
 
     monkeypatch.setattr(DirectoryTarget, "invalidate", refuse)
-    made.publishing.rehearse()
+    made.publishing.dry_run()
     with pytest.raises(PublishError, match="target public: no"):
         made.publish()
     assert made.document(INDEX)["generation"] == 2

@@ -145,7 +145,7 @@ DAMAGES = {
 def test_what_does_not_hold_is_found(site: Site) -> None:
     """It is reported with an example, and with what to do."""
     for damage, what in DAMAGES.items():
-        with site.database.rehearsing():
+        with site.database.dry_run():
             with site.database.writing() as connection:
                 connection.execute(text(damage))
             assert any(what in fault and "; " in fault for fault in faults(site)), damage

@@ -72,9 +72,9 @@ def test_a_result_that_nothing_refers_to_is_closed(database: Database) -> None:
         next(connection.execute(NUMBERS)).n / 0
 
 
-def test_a_rehearsal_closes_what_its_parts_read(database: Database) -> None:
+def test_a_dry_run_closes_what_its_parts_read(database: Database) -> None:
     """Savepoints end there as transactions do, and leave alone what was opened before them."""
-    with database.rehearsing(), database.reading() as connection:
+    with database.dry_run(), database.reading() as connection:
         before = connection.execute(NUMBERS)
         assert next(before).n == 1
         with database.reading() as inner:

@@ -85,7 +85,7 @@ def line(topic: str, body: Mapping[str, Any], seconds: int) -> bytes:
     return orjson.dumps({"topic": topic, "msg": body, "timestamp": testing.NOON + seconds})
 
 
-class Site:
+class PublishedSite:
     """A site that publishes into a directory.
 
     Args:

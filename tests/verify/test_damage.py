@@ -279,7 +279,7 @@ def test_decay_is_found_also_where_something_was_counted_since(database_url: str
     site.publish()
     site.feed(map(sale, range(60, 90)))
     assert findings(site) == []
-    with site.database.rehearsing():
+    with site.database.dry_run():
         site.publishing.builder.build()
         expected = site.tree()
     refused = set()
@@ -293,7 +293,7 @@ def test_decay_is_found_also_where_something_was_counted_since(database_url: str
             flipped = {int: lambda value: value ^ 64, str: lambda value: value[:-1] + "~"}.get(
                 type(row[column]), lambda value: value[:-1] + bytes([value[-1] ^ 1])
             )(row[column])
-            with site.database.rehearsing():
+            with site.database.dry_run():
                 with site.database.writing() as connection:
                     statement = text(f'UPDATE {table} SET "{column}" = :flipped WHERE {where}')
                     old = {f"old_{name}": row[name] for name in names}
@@ -318,14 +318,14 @@ def test_rows_that_are_lost_are_missed(database_url: str, tmp_path: Path) -> Non
     site.feed(map(sale, range(60)))
     site.publish()
     site.feed(map(sale, range(60, 90)))
-    with site.database.rehearsing():
+    with site.database.dry_run():
         site.publishing.builder.build()
         expected = site.tree()
     published, silent = set(), set()
     losses = [loss for table in STATE for loss in lost(site, table)]
     # Each takes a check and most of a publication: a sample on each database, and all with `make kills`.
     for statement, values in losses[site.database.is_sqlite :: STRIDE]:
-        with site.database.rehearsing():
+        with site.database.dry_run():
             with site.database.writing() as connection:
                 assert connection.execute(text(statement), values).rowcount == 1
             if not [*check(site.database, site.installation.registry, quick=True)]:
@@ -416,7 +416,7 @@ def test_decay_in_any_column_is_found_and_not_published_by_force(tmp_path: Path)
                 value = row[column]
                 flipped = value ^ 1 if isinstance(value, int) else value[:-1] + bytes([value[-1] ^ 1])
                 where = " AND ".join(f'"{name}" = :{name}' for name in names)
-                with site.database.rehearsing():
+                with site.database.dry_run():
                     with site.database.writing() as connection:
                         statement = text(f'UPDATE {table} SET "{column}" = :flipped WHERE {where}')
                         done = connection.execute(
@@ -475,10 +475,10 @@ def test_a_plugin_that_lost_everything_is_found(database_url: str, tmp_path: Pat
     """Also where all compact rows of one are gone, so that no row is left that does not add up."""
     site = Site(database_url, tmp_path / "site", PLUGINS)
     site.feed(map(sale, range(9)))
-    with site.database.rehearsing():
+    with site.database.dry_run():
         alter(site, "DELETE FROM key_quarter")
         assert any("the days of a key do not add up to its total: buyers" in found for found in findings(site))
-    with site.database.rehearsing():
+    with site.database.dry_run():
         for table in ("key", "bucket", "key_quarter"):
             alter(site, f"DELETE FROM {table}")
         assert any("a plugin has lost all that it counted: sales" in found for found in findings(site))

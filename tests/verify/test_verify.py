@@ -19,7 +19,7 @@ from commands import Home
 from conftest import ROOT
 from kills import STRIDE, Killed, Steps, target_operations
 from loopback import serving
-from published import BUILD, EDIT, Site, line
+from published import BUILD, EDIT, PublishedSite, line
 from statscache import canonical, layout
 from statscache.cli import cli
 from statscache.publish.headers import cache_control, content_type
@@ -37,16 +37,16 @@ INTERVAL = 86_400
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PublishedSite]:
     """A sound site of two snapshots, that no one changes."""
-    site = Site(tmp_path_factory.mktemp("verify"), interval=INTERVAL)
+    site = PublishedSite(tmp_path_factory.mktemp("verify"), interval=INTERVAL)
     site.start()
     yield site
     site.close()
 
 
 @pytest.fixture
-def root(original: Site, tmp_path: Path) -> Path:
+def root(original: PublishedSite, tmp_path: Path) -> Path:
     """A copy of the sound tree, to be damaged."""
     return Path(shutil.copytree(original.root, tmp_path / "public", copy_function=os.link))
 
@@ -115,7 +115,7 @@ def object_of(root: Path, path: str) -> str:
 # Sound trees.
 
 
-def test_a_sound_directory_is_found_sound(original: Site) -> None:
+def test_a_sound_directory_is_found_sound(original: PublishedSite) -> None:
     """Nothing is wrong with what a publisher made, and everything of it was seen."""
     report = check(original.root)
     assert report.findings == []
@@ -138,7 +138,7 @@ def test_a_sound_directory_is_found_sound(original: Site) -> None:
 
 def test_a_publication_that_was_killed_is_no_fault(tmp_path: Path) -> None:
     """At any operation: what it had brought is noted, with what finishes it; true faults are still found."""
-    site = Site(tmp_path, interval=INTERVAL)
+    site = PublishedSite(tmp_path, interval=INTERVAL)
     site.start()
     at, mixed = 0, 0
     while True:
@@ -181,7 +181,7 @@ def served(root: Path, handler: type[SimpleHTTPRequestHandler] | None = None) ->
         yield url
 
 
-def test_a_sound_website_is_found_sound(original: Site) -> None:
+def test_a_sound_website_is_found_sound(original: PublishedSite) -> None:
     """Nothing is wrong with a sound tree behind a server that follows the rules."""
     with served(original.root) as url:
         report = verify(Website(url))
@@ -189,14 +189,14 @@ def test_a_sound_website_is_found_sound(original: Site) -> None:
     assert report.objects == check(original.root).objects
 
 
-def test_a_site_may_lie_below_a_path(original: Site, tmp_path: Path) -> None:
+def test_a_site_may_lie_below_a_path(original: PublishedSite, tmp_path: Path) -> None:
     """A site is verified as well below a path of its server; the caching rules are those of the site's root."""
     (tmp_path / "stats").symlink_to(original.root)
     with served(tmp_path, type("Below", (Strict,), {"below": "/stats/"})) as url:
         assert verify(Website(f"{url}stats")).faults == []
 
 
-def test_a_site_behind_the_documented_nginx_is_found_sound(original: Site) -> None:
+def test_a_site_behind_the_documented_nginx_is_found_sound(original: PublishedSite) -> None:
     """Nothing is wrong with a tree that nginx serves as the documentation tells it to, compressed siblings and all."""
     if Nginx.path() is None:
         pytest.skip(f"no nginx is installed (Debian: {Nginx.package})")
@@ -681,7 +681,7 @@ def test_redirections_are_not_followed(root: Path) -> None:
 
 def test_a_site_that_publishes_meanwhile_is_found_sound(tmp_path: Path) -> None:
     """A site that goes on publishing while it is verified is sound, whatever the moment."""
-    site = Site(tmp_path)
+    site = PublishedSite(tmp_path)
     site.start()
     seen: list[str] = []
 
@@ -709,7 +709,7 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.stdout
 
 
-def test_the_command_exits_0_for_a_sound_tree(original: Site) -> None:
+def test_the_command_exits_0_for_a_sound_tree(original: PublishedSite) -> None:
     """A sound tree gives exit status 0, and says what was seen."""
     status, out = run(str(original.root))
     assert status == 0
