@@ -7,8 +7,9 @@ the batch are tried by fewer at a time.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -220,8 +221,12 @@ def _keys(yields: Yields) -> _Keys:
 
 def _parts(yields: Yields, keys: _Keys, amounts: np.ndarray) -> PartSums:
     numbers: dict[bytes, int] = {}
-    items: list[Any] = [numbers.setdefault(item[3], len(numbers)) for item in yields.items]
-    part = np.array(items, np.int64)[yields.which]
+    # What no yield refers to any more is left out here too, so that no part is stored of which no key has any.
+    used = np.zeros(len(yields.items), bool)
+    used[yields.which] = True
+    of_item = np.zeros(len(yields.items), np.int64)
+    of_item[used] = [numbers.setdefault(item[3], len(numbers)) for item in compress(yields.items, used.tolist())]
+    part = of_item[yields.which]
     (of_key, of_part), totals = group((keys.of, part), amounts)
     first = np.full(len(of_key), yields.times.max())
     # Both columns are sorted, and so are their codes.

@@ -19,8 +19,8 @@ ROWS = st.lists(st.tuples(TIMES, ITEMS), min_size=1, max_size=60)
 
 
 def columns(items: list[Any], times: list[int]) -> Yields:
-    """Return yields of these items, one a message, with some items that no message yields."""
-    which = np.arange(len(items))
+    """Return yields of the first items, one for each time; no yield refers to the other items."""
+    which = np.arange(len(times))
     return Yields([*items, items[0]], which, which, np.array(times, np.int64))
 
 
@@ -29,7 +29,7 @@ def test_sums_are_those_by_hand(rows: list[tuple[int, Any]]) -> None:
     """By key, bucket, part and day, with the first and the last time of each."""
     items = [(key[0], key[1], amount, part) for _, (key, amount, part) in rows]
     times = [time for time, _ in rows]
-    sums = sum_up(columns(items, times), (MINUTELY, HOURLY, DAILY), divided=True)
+    sums = sum_up(columns([*items, (*KEYS[0], 1, b"unused")], times), (MINUTELY, HOURLY, DAILY), divided=True)
     totals: dict[int, int] = defaultdict(int)
     parts: dict[tuple[int, bytes], int] = defaultdict(int)
     first_of_part: dict[tuple[int, bytes], int] = {}
@@ -46,6 +46,7 @@ def test_sums_are_those_by_hand(rows: list[tuple[int, Any]]) -> None:
         mine = [time for time, item in zip(times, items, strict=True) if item[0] == digest]
         assert (sums.first[index], sums.last[index]) == (min(mine), max(mine))
     assert sums.parts is not None
+    assert {*sums.parts.names} == {part for _, part in parts}
     names = [(keys[key], sums.parts.names[part]) for key, part in zip(sums.parts.key, sums.parts.part, strict=True)]
     assert dict(zip(names, sums.parts.total.tolist(), strict=True)) == parts
     assert dict(zip(names, sums.parts.first.tolist(), strict=True)) == first_of_part
