@@ -57,7 +57,7 @@ image: test-venv ## Build the image of packaging/Containerfile on stand-ins for 
 	@bash .ci/debian buildah debootstrap
 	@bash .ci/image
 
-screenshot: test-venv ## Photograph a page of the demo's site for README.md; needs chromium
+screenshot: test-venv ## Photograph a page of the demo's site for README.md; needs chromium-headless-shell
 	@$(BIN)/python .ci/screenshot.py
 
 release: test-venv ## Build sdist and wheel of the last commit into dist/, the same bytes each time, and try them

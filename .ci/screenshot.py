@@ -17,9 +17,9 @@ SIZE = {"width": 960, "height": 905}
 
 def main() -> None:
     """Run the demo, which takes about a minute, and write the image."""
-    program = shutil.which("chromium")
+    program = shutil.which("chromium-headless-shell")
     if program is None:
-        sys.exit("no browser is installed (Debian: chromium)")
+        sys.exit("no browser is installed (Debian: chromium-headless-shell)")
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run([sys.executable, "-m", "statscache", "demo"], cwd=directory, check=True)
         with sync_playwright() as playwright:

@@ -30,7 +30,7 @@ _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime
 
 def measure(archive: Path, directory: Path) -> list[Result]:
     """Publish what the first messages of `archive` give, and visit it in Chromium; nothing without Chromium."""
-    program = shutil.which("chromium")
+    program = shutil.which("chromium-headless-shell")
     if program is None:
         return []
     place = directory / "page"

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 PACKAGES = {
-    "chromium": "chromium",
+    "chromium-headless-shell": "chromium-headless-shell",
     "jq": "jq",
     "node": "nodejs",
     "npm": "npm",

@@ -1,4 +1,4 @@
-"""A real browser (Debian's Chromium) that visits pages and reports everything that is wrong with them."""
+"""Debian's Chromium, without its windows, visits pages and reports everything that is wrong with them."""
 
 import functools
 import http.server
@@ -59,9 +59,9 @@ _HANDLED = """new Promise((done) => {
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """One browser for all tests of a module."""
-    program = shutil.which("chromium")
+    program = shutil.which("chromium-headless-shell")
     if program is None:
-        pytest.skip("no browser is installed (Debian: chromium)")
+        pytest.skip("no browser is installed (Debian: chromium-headless-shell)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=_FLAGS, chromium_sandbox=False)
         yield browser
