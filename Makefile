@@ -21,8 +21,8 @@ demo: runtime-venv ## The whole job on this machine: simulated traffic, a publis
 
 test: ## Everything: set-up, lint, types, layering and all tests
 	@bash .ci/set-up
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory types
+	@# Beside each other; what each says stays together.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types
 	@echo "== all tests (pytest)"
 	@# Three at a time on two cores: some of what is tested waits for a server. Who has done its part takes from the others'.
 	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
