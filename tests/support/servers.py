@@ -95,6 +95,11 @@ class PostgreSQL(ServerProcess):
             "full_page_writes": "off",
             "autovacuum": "off",
             "max_connections": "60",
+            # What only costs, where databases are small and none has to outlive the server.
+            "jit": "off",
+            "synchronous_commit": "off",
+            "wal_level": "minimal",
+            "max_wal_senders": "0",
         }
         command = [str(self._programs / "postgres"), "-D", str(self.directory / "data")]
         for name, value in settings.items():
