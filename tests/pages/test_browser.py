@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 import example_sites
-from browser import WIDTHS, Visit, chromium, serving_tree
+from browser import SCHEMES, WIDTHS, Visit, chromium, serving_tree
 from npm import NODE_MODULES, require_npm
 from statscache import layout
 
@@ -79,6 +79,22 @@ def test_nothing_goes_wrong_on_any_page(name: str, sites: str, trees: dict[str, 
             else:
                 visit.tour()
             assert not visit.problems, (path, visit.problems)
+
+
+@pytest.mark.parametrize("path", [layout.FRONT_PAGE, layout.BOARD_PAGE, layout.page("volume-by-category")])
+def test_the_colour_scheme_moves_nothing(path: str, sites: str, chromium: Browser) -> None:
+    """At every width all that shows is where it is in the other scheme, so tours look at a width in one of them."""
+    shown = "[...document.querySelectorAll('body *')].filter((one) => one.checkVisibility())"
+    boxes = f"{shown}.map((one) => Object.values(one.getBoundingClientRect().toJSON()))"
+    with Visit(chromium, [sites]) as visit:
+        visit.open(f"{sites}demo/{path}")
+        for width in WIDTHS:
+            seen = []
+            for scheme in SCHEMES:
+                visit.look(width, scheme)
+                seen.append(visit.page.evaluate(boxes))
+            assert seen[0] == seen[1], width
+        assert not visit.problems, visit.problems
 
 
 def is_worth_a_visit(name: str, path: str) -> bool:
