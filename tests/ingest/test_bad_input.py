@@ -200,14 +200,17 @@ def _packed_of(kind: str) -> bytes:
     return zstandard.ZstdCompressor().compress(b" " * (400 << 20) + b"\n" + sale(1) + b"\n")
 
 
-READ = """
-import resource, sys
+READ = r"""
+import re, sys
 from pathlib import Path
 from statscache.exceptions import SourceError
 from statscache.sources import archive
 from statscache.scrubbing import scrub_bytes
 path, work = Path(sys.argv[1]), sys.argv[2]
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def most():
+    # A process begins with the ru_maxrss of the one that started it.
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+before = most()
 try:
     if work == "read":
         for chunk in archive.read(path, offset=0, max_line=1 << 20, max_lines=1000, max_bytes=1 << 22):
@@ -216,7 +219,7 @@ try:
         print(archive.rewrite(path, lambda line: scrub_bytes(line, frozenset({"ralph"})), 1 << 20))
 except SourceError as error:
     print(error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(most() - before)
 """
 
 
@@ -243,13 +246,13 @@ def test_a_small_archive_takes_no_large_memory(tmp_path: Path) -> None:
 
 
 def test_a_huge_line_is_rewritten_in_pieces(tmp_path: Path) -> None:
-    """A name within a line of many megabytes is removed with flat memory, wherever it stands, and the rest stays."""
+    """A name within a line of ten megabytes is removed with flat memory, wherever it stands, and the rest stays."""
     path = tmp_path / "a.gz"
-    words = b'"hat","ralphina","ralph",' * 2_000_000
+    words = b'"hat","ralphina","ralph",' * 400_000
     path.write_bytes(gzip.compress(sale(1) + b'\n{"huge":[' + words + b"1]}\n" + sale(2) + b"\n", 1))
     said, grown = reading(path, "rewrite")
     assert int(said[0]) > 2
-    assert grown < 100
+    assert grown < 25
     first, huge, last = gzip.decompress(path.read_bytes()).splitlines()
     assert huge == b'{"huge":[' + words.replace(b'"ralph"', b'"_"') + b"1]}"
     assert b"ralph" not in first + last
