@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 import example_sites
-from browser import SCHEMES, WIDTHS, Visit, chromium, serving_tree
+from browser import BETWEEN, SCHEMES, WIDTHS, Visit, chromium, serving_tree
 from npm import NODE_MODULES, require_npm
 from statscache import layout
 
@@ -78,6 +78,9 @@ def test_nothing_goes_wrong_on_any_page(name: str, sites: str, trees: dict[str, 
                 visit.audit()
             else:
                 visit.tour()
+                # Between the widths of tours, the rows of tables fit: as a table, or as cards.
+                for width in BETWEEN if name == "hostile" else ():
+                    visit.look(width, "light")
             assert not visit.problems, (path, visit.problems)
 
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 import example_sites
-from browser import WIDTHS, Visit, chromium, serving_tree
+from browser import BETWEEN, WIDTHS, Visit, chromium, serving_tree
 from statscache import layout
 
 __all__ = ["chromium"]
@@ -23,9 +23,6 @@ SHIFT = 0.1
 SLOWEST = 1_000
 """Milliseconds to the first render; where even an empty page takes long, this many times what that one takes."""
 TIMES_EMPTY = 10
-
-BETWEEN = (600, 1024)
-"""Widths between those of tours, in pixels."""
 
 NAMES = ("empty", "year", "demo", "hostile")
 FIRST = {"person": "contributors", "package": "builds-by-package", "topic": "volume-by-topic", "release": "builds"}
@@ -145,11 +142,11 @@ def test_nothing_goes_wrong_in_a_year(trees: dict[str, Path], chromium: Browser)
 
 
 def test_hostile_names_make_nothing_scroll_sideways(trees: dict[str, Path], chromium: Browser) -> None:
-    """On any page, between the widths of tours, the rows of tables fit: as a table, or as cards."""
+    """Between the widths of tours, also where no tour leads: on pages of a name, of documentation, and of none."""
     tree = trees["hostile"]
-    every = {*paths(tree), *(path.relative_to(tree).as_posix() for path in tree.rglob("index.html"))}
+    every = {*paths(tree), *(path.relative_to(tree).as_posix() for path in tree.rglob("docs/**/index.html"))}
     with serving_tree(tree) as site, Visit(chromium, [site]) as visit:
-        for path in sorted(every):
+        for path in sorted(path for path in every if path.startswith("docs/") or not (tree / path).is_file()):
             visit.open(site + path)
             for width in BETWEEN:
                 visit.look(width, "light")

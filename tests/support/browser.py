@@ -29,6 +29,9 @@ from statscache.service import preview
 expect.set_options(timeout=30_000)
 
 WIDTHS = (360, 768, 1440)
+BETWEEN = (600, 1024)
+"""Widths between those of tours, in pixels."""
+
 SCHEMES = ("light", "dark")
 _TOO_WIDE = """() => [document.documentElement, ...document.querySelectorAll("body :not(pre)")]
   .filter((part) => part.localName === "html" || getComputedStyle(part).overflowX === "auto")
