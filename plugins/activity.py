@@ -6,7 +6,7 @@ from statscache.plugins import Log, Message
 
 
 class RecentActivity(Log):
-    """The newest messages of all, each in a line."""
+    """The newest messages, one in each row."""
 
     name = "recent-activity"
     title = "Recent activity"

@@ -65,7 +65,7 @@ def _success(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class BuildsByPackage(Counter):
-    """Builds of koji that ended, by package: of each its builds by release, and its newest ones."""
+    """Builds that ended in koji, by package; for each package, its builds by release and the newest ones."""
 
     name = "builds-by-package"
     title = "Builds by package"

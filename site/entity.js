@@ -15,10 +15,13 @@ const MOST_ROWS = { person: 15, package: 15, topic: 15, release: 6 };
 const ON_BOARD = ["release-dashboard"];
 const LEVELS = ["bad", "warn", "unknown", "progress", "old", "good"];
 const HIDDEN = ["in_progress"];
+/** Columns that have room; more of them stand closer together. */
+const MOST_COLUMNS = 8;
 const LISTED = 50;
 const MOST_PARTS = 8;
-const HEADS = { timestamp: "Time", total: "Total", duration: "Took", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
+const HEADS = { architecture: "Arch", timestamp: "Time", total: "Total", duration: "Took", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
 const ORDER = ["state", "status", "version", "release", "timestamp", "start", "stop", "duration", "agent", "subtitle"];
+const LINKED = ["version", "id", "subtitle"];
 /** Characters of a text for which a column always has room. */
 const SHORT = 24;
 const WINDOWS = ["last_24h", "last_7d", "last_30d", "total"];
@@ -168,19 +171,19 @@ function barOf(name, value, longest) {
 
 const isAddress = (value) => typeof value === "string" && /^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value);
 
-/** Whether the version in a row links to the subject of the row, so that the URL needs no column. */
-const isLinked = (row) => Boolean(row.version) && isAddress(row.link);
+/** The field of a row whose text links to its subject, so that the URL needs no column. */
+const linked = (row) => (isAddress(row.link) ? LINKED.find((field) => typeof row[field] === "string" && row[field]) : null);
 
 function cell(index, field, row) {
   const value = row[field];
   if (value === null || value === undefined) return d.element("td", { class: "unknown" }, "—");
-  if (d.isTime(field) && d.isMoment(value)) return d.element("td", { class: "time" }, d.clock(value));
+  if (d.isTime(field) && d.isMoment(value)) return d.element("td", { class: "time" }, d.clock(value, (time) => d.minute(time).slice(0, 16)));
   if (d.isDuration(field)) return d.element("td", { class: "number" }, d.span(value));
   if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
   const named = entityOf(index, field);
-  if (isAddress(value)) return d.element("td", {}, d.element("a", { href: value, rel: "nofollow" }, "Open ↗"));
-  if (field === "version" && isLinked(row)) return d.element("td", {}, d.element("a", { href: row.link, rel: "nofollow" }, d.foreign(value)));
+  if (isAddress(value)) return d.element("td", { class: "link" }, d.element("a", { href: value, rel: "nofollow" }, d.element("span", {}, "Open"), " ↗"));
+  if (field === linked(row)) return d.element("td", { title: value.length > SHORT ? d.clean(value) : null }, d.element("a", { href: row.link, rel: "nofollow" }, d.foreign(value)));
   return d.element("td", { title: value.length > SHORT ? d.clean(value) : null, class: named && value.length > 32 ? "tail" : null }, named ? d.element("a", { href: pageOf(client, named, value) }, d.foreign(value)) : d.foreign(value));
 }
 
@@ -188,13 +191,13 @@ function cell(index, field, row) {
 function table(index, { name: plugin, title, unit, dimensions }, rows, partial = {}, all = 0) {
   const time = (row) => row.timestamp ?? row.stop ?? row.start ?? 0;
   const shown = [...rows].sort((a, b) => time(b) - time(a)).slice(0, MOST_ROWS[entity]);
-  const present = [...new Set(shown.flatMap((row) => Object.keys(row)))].filter((name) => !HIDDEN.includes(name) && shown.some((row) => row[name] !== null && !(name === "link" && isLinked(row))));
+  const present = [...new Set(shown.flatMap((row) => Object.keys(row)))].filter((name) => !HIDDEN.includes(name) && shown.some((row) => row[name] !== null && !(name === "link" && linked(row))));
   const first = [...dimensions, ...ORDER].filter((name, at, all) => present.includes(name) && all.indexOf(name) === at);
   const last = WINDOWS.filter((name) => present.includes(name));
   const columns = [...first, ...present.filter((name) => ![...first, ...last].includes(name)).sort(), ...last];
   const numeric = (name) => name === "duration" || (!d.isTime(name) && shown.some((row) => typeof row[name] === "number"));
   const heading = (name) => (Object.hasOwn(HEADS, name) ? HEADS[name] : d.foreign(name.replaceAll("_", " "), 40));
-  const line = d.element("tr", {}, ...columns.map((name) => d.element("th", { scope: "col", class: numeric(name) ? "number" : null }, heading(name))));
+  const line = d.element("tr", {}, ...columns.map((name) => d.element("th", { scope: "col", class: numeric(name) ? "number" : null }, heading(name), d.isTime(name) ? " (UTC)" : null)));
   const isLong = (name) => shown.some((row) => typeof row[name] === "string" && !isAddress(row[name]) && row[name].length > SHORT);
   const long = columns.filter(isLong).slice(0, 4);
   // Sentences need more room.
@@ -205,7 +208,7 @@ function table(index, { name: plugin, title, unit, dimensions }, rows, partial =
     return found;
   });
   const body = shown.map((row) => d.element("tr", {}, ...made(row)));
-  const rowsTable = d.element("table", { class: `rows long${long.length}` }, d.element("thead", {}, line), d.element("tbody", {}, ...body));
+  const rowsTable = d.element("table", { class: `rows long${long.length}${columns.length > MOST_COLUMNS ? " dense" : ""}` }, d.element("thead", {}, line), d.element("tbody", {}, ...body));
   const scroll = fit(d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, rowsTable), columns.filter((name) => dimensions.includes(name)).length);
   const rest = rows.length - shown.length;
   const words = [rest > 0 ? `The newest ${d.number(shown.length)} of ${d.number(rows.length)}` : "", all ? `${rest > 0 ? "a" : "A"}mong the newest ${d.number(all)} ${unit} of all` : ""].filter(Boolean);

@@ -19,25 +19,39 @@
     return inOrder(a, b);
   };
 
-  const addSorting = (table) => {
+  const addSorting = (part, table) => {
     const body = table.tBodies[0];
-    if (body.rows.length < 2) return;
+    const published = [...body.rows];
+    if (published.length < 2) return;
     const heads = [...table.tHead.rows[0].cells];
+    const choice = part.querySelector("[data-order]");
+    // What people look for in numbers and times are the greatest and the newest.
+    const isFalling = (head) => head.matches(".number, .time");
+    const sort = (column, down) => {
+      for (const head of heads) head.removeAttribute("aria-sort");
+      heads[column].setAttribute("aria-sort", down ? "descending" : "ascending");
+      // Equal rows keep their order either way.
+      const sign = down ? -1 : 1;
+      body.append(...[...body.rows].sort((a, b) => sign * compare(sortKey(a, column), sortKey(b, column))));
+    };
     heads.forEach((head, column) => {
+      if (head.matches(".link")) return;
       const button = document.createElement("button");
       button.type = "button";
       button.append(...head.childNodes);
       head.append(button);
       button.addEventListener("click", () => {
-        const down = head.getAttribute("aria-sort") === "descending"
-          ? false
-          : head.getAttribute("aria-sort") === "ascending" || head.classList.contains("number");
-        for (const other of heads) other.removeAttribute("aria-sort");
-        head.setAttribute("aria-sort", down ? "descending" : "ascending");
-        // Equal rows keep their order either way.
-        const sign = down ? -1 : 1;
-        body.append(...[...body.rows].sort((a, b) => sign * compare(sortKey(a, column), sortKey(b, column))));
+        const was = head.getAttribute("aria-sort");
+        const down = was ? was === "ascending" : isFalling(head);
+        sort(column, down);
+        if (choice) choice.value = down === isFalling(head) ? column : "none of them";
       });
+    });
+    // Cards have no head that could be clicked.
+    choice?.addEventListener("change", () => {
+      if (choice.value) return sort(Number(choice.value), isFalling(heads[choice.value]));
+      for (const head of heads) head.removeAttribute("aria-sort");
+      body.append(...published);
     });
   };
 
@@ -45,7 +59,7 @@
     const field = part.querySelector("[data-filter]");
     if (!field) return;
     const said = part.querySelector("[role=status]");
-    const text = (cell) => cell.querySelector("a[rel]")?.href ?? cell.textContent;
+    const text = (cell) => `${cell.textContent} ${cell.querySelector("a[rel]")?.href ?? ""}`;
     const rows = [...table.tBodies[0].rows].map((row) => [row, [...row.cells].map(text).join(" ").toLowerCase()]);
     const apply = () => {
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -76,10 +90,6 @@
   [...document.querySelectorAll("[data-table]")].forEach((part, at) => {
     const table = part.querySelector("table");
     addFilter(part, table, at === 0);
-    addSorting(table);
+    addSorting(part, table);
   });
-  // A page that was opened from a file has no modules, and tables that scroll.
-  import("./rows.js").then(({ fit }) => {
-    for (const table of document.querySelectorAll("[data-names]")) fit(table.parentElement, table.dataset.names);
-  }, () => {});
 })();

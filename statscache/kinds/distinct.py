@@ -33,7 +33,7 @@ class DistinctKind(Kind):
 
     name = "Distinct"
     description = "Distinct: how many different members each key saw in a day, a week, a month; never added up."
-    note = "The last whole day, ISO week and month before the data\u2019s own time; uniques never add up."
+    note = "The last whole day, ISO week and month before the data\u2019s own time; do not add these numbers up."
     columns = tuple(map(Column.of, (LAST_DAY, LAST_WEEK, LAST_MONTH)))
     card_columns = columns
     counts_members = True

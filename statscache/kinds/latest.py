@@ -188,7 +188,7 @@ class LogKind(LatestKind):
 
     name = "Log"
     description = "Log: the newest entries of each key, newest first."
-    rows_are = "{unit}, the newest"
+    rows_are = "newest {unit}"
     rows_are_events = True
     plugin: Logging
 

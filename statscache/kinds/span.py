@@ -72,7 +72,7 @@ class SpanKind(Kind):
 
     name = "Span"
     description = "Span: when something started and stopped, how long it took, and what is still in progress."
-    note = "Those that moved last. Of what is not in progress and has no stop, the end was missed."
+    note = "Those that changed last. One that has no stop and is not in progress has ended unseen."
     rows_are = "{unit}"
     rows_are_events = True
     columns = (

@@ -25,6 +25,7 @@ _LAST_MOMENT = 253_402_300_799  # 9999-12-31T23:59:59Z
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, ""))
 _STATES = ("state", "status")
+_HEADINGS = {"architecture": "arch"}
 _SPACES = re.compile(r"\s+")
 _CODE = re.compile("`([^`]+)`")
 
@@ -218,7 +219,7 @@ def is_number(name: str) -> bool:
 def heading(name: str) -> str:
     """Return the heading of a column of a table."""
     column = kinds.column(name)
-    return clean(name, 40) if column is None else column.heading
+    return column.heading if column else _HEADINGS.get(name) or clean(name, 40)
 
 
 def table(rows: Sequence[dict[str, Any]], names: Sequence[str], unit: str = "") -> list[list[Cell]]:

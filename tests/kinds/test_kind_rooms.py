@@ -260,7 +260,7 @@ def test_a_new_kind_works_by_itself(site: Site) -> None:
     page = (site.public / "plugins/dearest/index.html").read_text()
     assert "Peak: the greatest number of each key." in page
     assert "ann, the most of any buyer" in page
-    assert '<th scope="col" class="number"><bdi>Peak</bdi></th>' in page
+    assert '<th scope="col" class="number" aria-sort="descending"><bdi>Peak</bdi></th>' in page
     held = orjson.loads(b"".join(export(site.installation, "ralph")))
     assert held["state"] == {"dearest": [[["ralph"], 7]]}
     forget(site.installation, "ralph", lambda *_: None)

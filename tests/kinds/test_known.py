@@ -309,7 +309,7 @@ def test_windows_of_the_first_days_say_since_when_they_are_known(tmp_path: Path)
     latest = orjson.loads(site.tree()["v1/plugins/sales/latest.json"])
     assert latest["partial"] == {"last_24h": begin, "last_7d": begin, "last_30d": begin}
     page = (site.public / "plugins/sales/index.html").read_text()
-    assert page.count('<td class="unknown number">\u2014</td>') == 3
+    assert page.count('<td class="unknown number" ') == 3
     note = 'is not known for all of that time, only since <time datetime="2015-08-08T14:01:00Z">'
     assert page.count(note) == 1
     for name in ("index.html", "plugins/sales/index.html"):
@@ -322,7 +322,7 @@ def test_windows_of_the_first_days_say_since_when_they_are_known(tmp_path: Path)
     assert latest["rows"][0]["last_24h"] > latest["rows"][0]["last_7d"] > 0
     page = (site.public / "plugins/sales/index.html").read_text()
     assert "<strong>144</strong> <span><bdi>things in the last 24 full hours</bdi>" in page
-    assert page.count('<td class="unknown number">\u2014</td>') == 2
+    assert page.count('<td class="unknown number" ') == 2
     assert page.count(note) == 1
     since = '<small>known since <time datetime="2015-08-08T14:01:00Z">8\u00a0Aug 14:01</time></small>'
     front = (site.public / "index.html").read_text()

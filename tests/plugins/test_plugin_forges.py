@@ -139,7 +139,7 @@ def test_the_time_to_merge_has_a_mean_and_a_median(tmp_path: Path) -> None:
     assert "<strong>3\u00a0h 3\u00a0min</strong> <span>median, mean 3\u00a0h 2\u00a0min, over 5 pull requests" in page
     words = re.findall(r"<th [^>]*><bdi>(.*?)</bdi></th>", page)
     assert words == ["forge", "Median, 30 days", "Mean, 30 days", "Total", "Last 30 days", "Last 7 days", "Last 24 h"]
-    assert '<td class="number" data-sort="11011">3\u00a0h 3\u00a0min</td>' in page
+    assert '<td class="number" data-sort="11011" data-label="Median, 30 days">3\u00a0h 3\u00a0min</td>' in page
     assert str(sum(times)) not in page
     assert f"{sum(times):,}" not in page
     site.close()

@@ -20,7 +20,7 @@ from statscache import layout, resources
 from statscache.kinds import kinds
 from statscache.kinds.presentation import noun_of
 from statscache.plugins import Counter, Plugin
-from statscache.render import text
+from statscache.render import tables, text
 from statscache.render.assets import MODULES
 from statscache.render.page_model import Leaderboard, Link, PluginView, SeriesView
 from statscache.render.pages import Pages
@@ -444,7 +444,7 @@ def test_values_are_readable(pages: Pages) -> None:
     """Null is a dash. Nested values are compact JSON, numbers have separators, times are UTC."""
     html = page(pages, composes(a=None, b={"x": [1, 2]}, c=1234567, d=True, e=-5))
     said = words(html)
-    assert '<td class="unknown">\u2014</td>' in html
+    assert '<td class="unknown" data-label="A">\u2014</td>' in html
     assert "“—” is unknown" in said
     assert '{"x":[1,2]}' in said
     assert "1,234,567" in said
@@ -501,16 +501,78 @@ def test_what_all_bars_begin_with_is_said_once(pages: Pages) -> None:
 
 def test_columns_stand_in_the_order_in_which_people_look(pages: Pages) -> None:
     """Key, state, times, durations, what identifies, the rest, links; what moved last comes first."""
-    fields = {"area": "eu", "state": "done", "link": "https://example.org/a/very/long/path", "id": "x1"}
+    fields = {"area": "eu", "state": "done", "id": "x1", **dict.fromkeys(("link", "log"), "https://example.org/a/path")}
     rows = [
         {"branch": name, "start": start, "stop": None, "duration": 12_867, **fields}
         for name, start in (("old", THROUGH - DAY), ("new", THROUGH))
     ]
     head, first, second = table_of(page(pages, composes(*rows, kind="Span")))
-    assert head == ["branch", "state", "Start", "Stop", "Took", "id", "area", "link"]
-    new = ["new", "done", "2015-08-08 14:02 UTC", "—", "3\u00a0h 34\u00a0min", "x1", "eu", "Open ↗"]
+    assert head == ["branch", "state", "Start (UTC)", "Stop (UTC)", "Took", "id", "area", "link", "log"]
+    new = ["new", "done", "2015-08-08 14:02", "—", "3\u00a0h 34\u00a0min", "x1", "eu", "Open ↗", "Open ↗"]
     assert [cell.replace("\u00a0", " ") for cell in first] == [cell.replace("\u00a0", " ") for cell in new]
     assert second[0] == "old"
+
+
+def test_a_link_shares_the_cell_of_the_id(pages: Pages) -> None:
+    """A row without a link has its id alone; where a link has no id, there is a column of links."""
+    rows = [{"branch": name, "timestamp": THROUGH, "id": name * 9, "link": None} for name in "ab"]
+    rows[1]["link"] = "https://example.org/b"
+    html = page(pages, composes(*rows))
+    head, *_ = table_of(html)
+    assert head == ["branch", "Time (UTC)", "id"]
+    assert '<a href="https://example.org/b" rel="nofollow">bbbbbbbbb</a>' in html
+    assert ">aaaaaaaaa</td>" in html
+    rows[1]["id"] = None
+    head, *_ = table_of(page(pages, composes(*rows)))
+    assert head == ["branch", "Time (UTC)", "id", "link"]
+
+
+def test_a_column_that_says_nothing_is_left_out(pages: Pages) -> None:
+    """A part of the key that no row has, and an end that is always the time of the row; not what is unknown."""
+    rows: list[dict[str, Any]] = [
+        {"branch": None, "timestamp": THROUGH - age, "start": THROUGH - age - 5, "stop": stop, "size": None}
+        for age, stop in ((0, None), (60, THROUGH - 60))
+    ]
+    head, *_ = table_of(page(pages, composes(*rows)))
+    assert head == ["Time (UTC)", "Start (UTC)", "size"]
+    rows[0]["stop"] = THROUGH + 1
+    rows[1]["branch"] = "f45"
+    head, *_ = table_of(page(pages, composes(*rows)))
+    assert head == ["branch", "Time (UTC)", "Start (UTC)", "Stop (UTC)", "size"]
+
+
+def test_the_order_of_rows_is_the_first_to_choose(pages: Pages) -> None:
+    """It is the order of a column, or that of the newest of several times; links are in no order."""
+    rows: list[dict[str, Any]] = [
+        {"branch": f"b{n}", "timestamp": THROUGH - n, "log": f"https://a/{n}"} for n in range(9)
+    ]
+    html = page(pages, composes(*rows))
+    options = re.findall(r"<option[^>]*>.*?</option>", html)
+    assert options == [
+        '<option value="0">Branch, A to Z</option>',
+        '<option value="1" selected>Newest first</option>',
+    ]
+    assert html.count('class="time" aria-sort="descending"') == 1
+    spans = [{"branch": f"b{n}", "start": n, "stop": None if n % 2 else 99 - n} for n in range(9)]
+    html = page(pages, composes(*spans, kind="Span"))
+    words = re.findall(r"<option[^>]*>(.*?)</option>", html)
+    assert words == ["Newest first", "Branch, A to Z", "Start (UTC), newest first", "Stop (UTC), newest first"]
+    assert "aria-sort" not in html
+
+
+def test_the_style_knows_how_much_room_a_table_needs(pages: Pages) -> None:
+    """The class says it in steps, of which the style has each; longer texts need more, those that may be cut do not."""
+
+    def room(text: str) -> int:
+        rows = [{"branch": f"{text}{n}", "timestamp": THROUGH, "size": n} for n in range(2)]
+        found = re.search(r'class="data-table room-(\d+)"', page(pages, composes(*rows)))
+        assert found
+        return int(found[1])
+
+    style = (resources.sources().site / "style.css").read_text()
+    assert all(f".room-{steps} {{" in style for steps in range(tables.FEWEST_STEPS, tables.MOST_STEPS + 1))
+    assert room("short") < room("m" * 14)
+    assert room("m" * 30) == room("m" * 90)
 
 
 @pytest.mark.parametrize(
@@ -580,7 +642,7 @@ def test_the_headline_of_what_has_no_number_counts_its_rows(pages: Pages) -> Non
     assert "1 row " in words(page(pages, composes(state="done")))
     two = {"branch": "a"}, {"branch": "b"}
     assert "2 composes " in words(page(pages, composes(*two)))
-    assert "2 composes, the newest " in words(page(pages, composes(*two, kind="Log")))
+    assert "2 newest composes " in words(page(pages, composes(*two, kind="Log")))
     assert "2 rows " in words(page(pages, composes(*two, kind="Table")))
 
 
