@@ -22,11 +22,6 @@ const watch = new ResizeObserver((entries) => {
   }
 });
 
-// The cells of a phone's table are closer together.
-matchMedia("(max-width: 40rem)").addEventListener("change", () => {
-  for (const scroll of document.querySelectorAll(".scroll[style]")) watch.observe(scroll);
-});
-
 /** Makes cards of the rows of a table where they do not fit; the first cells are their names. Returns the box. */
 export function fit(scroll, names = 1) {
   const table = scroll.querySelector("table");
