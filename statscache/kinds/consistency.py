@@ -14,7 +14,7 @@ from statscache.timeline import DAILY, HOURLY, MINUTELY
 
 KEY_HAS_PLUGIN = Invariant(
     "a row of key belongs to no plugin",
-    "SELECT plugin FROM key WHERE plugin NOT IN (SELECT id FROM plugin)",
+    "SELECT plugin FROM key EXCEPT SELECT id FROM plugin",
     STRAY,
 )
 

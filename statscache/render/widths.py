@@ -4,7 +4,7 @@ The letters are those of DejaVu Sans, a wide font: what has room in it has room 
 decides between a table and cards before any script runs, and nothing moves when one does.
 """
 
-from collections import defaultdict
+from itertools import repeat
 
 _LETTERS = {
     "ijl'|": 0.28,
@@ -18,19 +18,16 @@ _SMALL = 0.64
 _OTHER = 1.4
 """Widest letters of other scripts, and emoji."""
 
-_WIDTHS = defaultdict(
-    lambda: _OTHER,
-    {
-        **{chr(code): _SMALL for code in range(32, 127)},
-        **{letter: width for letters, width in _LETTERS.items() for letter in letters},
-    },
-)
+_WIDTHS = {
+    **{chr(code): _SMALL for code in range(32, 127)},
+    **{letter: width for letters, width in _LETTERS.items() for letter in letters},
+}
 _BOLD = 1.1
 
 
 def of_text(text: str, *, is_bold: bool = False) -> float:
     """Return the width of a text on one line, in em."""
-    width = sum(map(_WIDTHS.__getitem__, text))
+    width = sum(map(_WIDTHS.get, text, repeat(_OTHER)))
     return width * _BOLD if is_bold else width
 
 

@@ -21,6 +21,7 @@ class Invariant(NamedTuple):
     """One rule: what is wrong if it is broken, the query for an example, and the fix.
 
     `find` is a query whose first column names an example, or a function that returns one, and None if all is well.
+    A query says EXCEPT, not NOT IN: for that, PostgreSQL compares each row with every other once they are many.
     """
 
     broken: str
@@ -70,7 +71,7 @@ _INVARIANTS = (
     *(
         Invariant(
             f"a row of {table} belongs to no plugin",
-            f"SELECT plugin FROM {table} WHERE plugin NOT IN (SELECT id FROM plugin)",
+            f"SELECT plugin FROM {table} EXCEPT SELECT id FROM plugin",
             RESTORE,
         )
         for table in ("dirty", "dirty_keys")
@@ -83,15 +84,14 @@ _INVARIANTS = (
     ),
     Invariant(
         "a manifest has no object",
-        "SELECT object FROM (SELECT object FROM tree WHERE type NOT IN ('file', 'path')"
-        " UNION SELECT object FROM directory_part UNION SELECT manifest FROM snapshot) manifests"
-        " WHERE object NOT IN (SELECT name FROM object)",
+        "SELECT object FROM tree WHERE type NOT IN ('file', 'path') UNION SELECT object FROM directory_part"
+        " UNION SELECT manifest FROM snapshot EXCEPT SELECT name FROM object",
         _RENDER,
     ),
     Invariant(
         "nothing refers to an object, and nothing will remove it",
-        "SELECT name FROM object WHERE name NOT IN (SELECT object FROM tree UNION SELECT object FROM directory_part"
-        " UNION SELECT manifest FROM snapshot UNION SELECT object FROM dropped)",
+        "SELECT name FROM object EXCEPT SELECT object FROM tree EXCEPT SELECT object FROM directory_part"
+        " EXCEPT SELECT manifest FROM snapshot EXCEPT SELECT object FROM dropped",
         "it takes room, and does no harm",
     ),
     Invariant(

@@ -14,12 +14,13 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import event, make_url, text
 
 import disk_sync
 from commands import Home
 from conftest import Databases, PostgreSQLDatabases, SQLiteDatabases
 from samples import ALL, NOON, Site, line
+from servers import PostgreSQL
 from statscache import kinds
 from statscache.exceptions import CopyRefused
 from statscache.plugins import BasePlugin, CategorizedModel, Plugin
@@ -150,6 +151,37 @@ def test_what_does_not_hold_is_found(site: Site) -> None:
                 connection.execute(text(damage))
             assert any(what in fault and "; " in fault for fault in faults(site)), damage
     assert faults(site) == []
+
+
+def test_no_query_compares_each_row_with_every_other(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    """PostgreSQL runs a subplan for each row if its result is too large for a hash table: `db check` took hours."""
+    databases = PostgreSQLDatabases(postgresql)
+    url = databases.create()
+    site = Site(url, tmp_path, PLUGINS)
+    asked: dict[str, Any] = {}
+
+    @event.listens_for(site.database.engine, "before_cursor_execute")
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        asked.setdefault(statement, parameters[0] if isinstance(parameters, list) else parameters)
+
+    site.feed([*map(sale, range(40)), sale(40, bad=True), b"no message"])
+    site.publish(force=True)
+    site.feed([sale(41)])
+    site.publish()
+    assert faults(site) == []
+    event.remove(site.database.engine, "before_cursor_execute", note)
+    subplans = []
+    with site.database.reading() as connection:
+        # As if there were many rows.
+        connection.execute(text("SET LOCAL work_mem = '64kB'"))
+        for statement, parameters in asked.items():
+            if statement.startswith(("SELECT", "DELETE", "UPDATE", "INSERT", "WITH")):
+                plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars().all()
+                subplans += [statement for line in plan if "(SubPlan" in line]
+    site.close()
+    databases.drop(url)
+    assert len(asked) > 100
+    assert subplans == []
 
 
 def test_a_copy_publishes_on(site: Site, elsewhere: str, tmp_path: Path) -> None:
