@@ -1,9 +1,12 @@
 """What the tests of pages share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import example_sites
+from browser import serving_tree
 from small_site import whole_site
 
 
@@ -12,3 +15,16 @@ def whole() -> Iterator[None]:
     """Sites with all scripts: browsers run them."""
     with whole_site():
         yield
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a busy site of three days, with a gap of five hours."""
+    return example_sites.shared(tmp_path_factory, "demo")
+
+
+@pytest.fixture(scope="module")
+def site(tree: Path) -> Iterator[str]:
+    """The address of the busy site."""
+    with serving_tree(tree) as url:
+        yield url

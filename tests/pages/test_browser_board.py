@@ -1,7 +1,6 @@
 """The page Release engineering in a real browser: the questions that people come with, and how it looks and weighs."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -10,27 +9,13 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-import example_sites
-from browser import WIDTHS, Visit, chromium, serving_tree
+from browser import WIDTHS, Visit, chromium
 from pages.test_browser_site import HEAVIEST, weight
 from statscache import layout
 
 __all__ = ["chromium"]
 
 BOARD = "v1/plugins/release-dashboard/dashboard.json"
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of a busy site."""
-    return example_sites.shared(tmp_path_factory, "demo")
-
-
-@pytest.fixture(scope="module")
-def site(tree: Path) -> Iterator[str]:
-    """The address of the busy site."""
-    with serving_tree(tree) as url:
-        yield url
 
 
 def items(tree: Path, group: str) -> list[dict[str, Any]]:

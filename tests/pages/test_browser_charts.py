@@ -9,26 +9,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-import example_sites
-from browser import Visit, chromium, serving_tree
+from browser import Visit, chromium
 
 __all__ = ["chromium"]
 
 STACK = "plugins/volume-by-category/index.html"
 PANELS = "plugins/unique-contributors-by-category/index.html"
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of a site of three days, with a gap of five hours."""
-    return example_sites.shared(tmp_path_factory, "demo")
-
-
-@pytest.fixture(scope="module")
-def site(tree: Path) -> Iterator[str]:
-    """Its address."""
-    with serving_tree(tree) as url:
-        yield url
 
 
 @pytest.fixture

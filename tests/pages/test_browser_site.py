@@ -1,15 +1,13 @@
 """Tables, the front page and what search engines read, in a real browser."""
 
 import gzip
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-import example_sites
-from browser import WIDTHS, Visit, chromium, serving_tree
+from browser import WIDTHS, Visit, chromium
 from statscache import layout
 from statscache.render import text
 
@@ -19,19 +17,6 @@ HEAVIEST = 120_000
 """Bytes that a page and all that it loads may have, compressed."""
 
 IMAGES = layout.page("cloud-images")
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of a busy site."""
-    return example_sites.shared(tmp_path_factory, "demo")
-
-
-@pytest.fixture(scope="module")
-def site(tree: Path) -> Iterator[str]:
-    """The address of the busy site."""
-    with serving_tree(tree) as url:
-        yield url
 
 
 def shown_rows(page: Page) -> Locator:

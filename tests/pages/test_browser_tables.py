@@ -1,7 +1,6 @@
 """Wide tables in a real browser: a table on a laptop, cards that can be sorted on a phone, and nothing moves."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,7 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
-import example_sites
-from browser import WIDTHS, Visit, chromium, serving_tree
+from browser import WIDTHS, Visit, chromium
 from statscache import layout
 
 __all__ = ["chromium"]
@@ -25,19 +23,6 @@ _PLACES = """[...document.querySelectorAll("[data-table] :is(.scroll, th, td)")]
   .filter((part) => part.offsetWidth)
   .map((part) => [part.getBoundingClientRect(), part.closest("[data-table]").getBoundingClientRect()])
   .map(([box, whole]) => [box.x - whole.x, box.y - whole.y, box.width, box.height].map(Math.round).join(" "))"""
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of a busy site."""
-    return example_sites.shared(tmp_path_factory, "demo")
-
-
-@pytest.fixture(scope="module")
-def site(tree: Path) -> Iterator[str]:
-    """The address of the busy site."""
-    with serving_tree(tree) as url:
-        yield url
 
 
 @pytest.mark.parametrize("script", [True, False])
