@@ -2,10 +2,9 @@
 
 Starting Python and importing statscache takes most of the time of most commands, and the tests run hundreds. A
 forked command has its own arguments, directory, environment, path of modules, time zone and standard streams, and
-`runpy` runs it as `python -m statscache` does. It ends as any other, but that the interpreter does not take modules apart:
-that copied all memory that is shared with the process that forked, and took ten times as long as `statscache --version`.
-What the interpreter or a library reads of the environment when it starts cannot be changed later: where that differs,
-the command is started.
+`runpy` runs it as `python -m statscache` does. It ends as any other, except that the interpreter does not take modules
+apart: that copied all memory that it shares with the process that forked. What the interpreter or a library reads of
+the environment when it starts cannot be changed later: where that differs, the command is started.
 
 This module is also the program of that process. `tests/test_forks.py` compares both ways.
 """
