@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, expect
 from browser import Visit, chromium
 from commands import Home, install_plugins
 from samples import line
+from small_site import WHOLE_SITE
 from statscache.service.livereload import Watcher
 
 __all__ = ["chromium"]
@@ -35,7 +36,7 @@ PLUGINS = (Sold,)
 def home(tmp_path: Path) -> Home:
     """A home with one plugin of its own and a message."""
     install_plugins(tmp_path / "extra", PLUGIN)
-    home = Home(tmp_path / "home", PYTHONPATH=str(tmp_path / "extra"))
+    home = Home(tmp_path / "home", PYTHONPATH=str(tmp_path / "extra"), **{WHOLE_SITE: "1"})
     home.configure('[plugins]\nenabled = ["sold"]\n')
     (home.directory / "messages.ndjson").write_bytes(line("1") + b"\n")
     home.run("backfill", "messages.ndjson")

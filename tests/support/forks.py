@@ -61,7 +61,7 @@ _BEFORE_REACTOR = (
     "twisted.internet.task",
     "twisted.internet.tcp",
 )
-"""What the buses import before a reactor: of 1.6 s, most is for the grammars of jsonschema's formats."""
+"""What the buses import before a reactor."""
 
 
 class Forked:
@@ -225,6 +225,8 @@ def _warm_up() -> None:
     import zmq
 
     del alembic, psycopg, sqlalchemy, zmq
+    # jsonschema can do without: nothing here checks its formats, and it prepares its grammars for two seconds.
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
     for name in _BEFORE_REACTOR:
         importlib.import_module(name)
     for name in _WARM:
@@ -233,6 +235,8 @@ def _warm_up() -> None:
             importlib.import_module(module.name)
     importlib.import_module("disk_sync").switch_off()
     importlib.import_module("recorded_schema").replay()
+    importlib.import_module("shared_statements").share()
+    importlib.import_module("small_site").shrink()
     with tempfile.TemporaryDirectory() as directory:
         _publish_once(Path(directory))
     assert "twisted.internet.reactor" not in sys.modules, "a reactor cannot be forked"
@@ -280,7 +284,7 @@ def _serve(channel: socket.socket) -> None:
         if channel in ready:
             data, numbers, _, _ = socket.recv_fds(channel, 1 << 20, 4)
             if not data:
-                os._exit(0)
+                sys.exit()
             answers, *streams = numbers
             process = os.fork()
             if process == 0:
@@ -324,10 +328,10 @@ def _become(arguments: Sequence[bytes], directory: str, env: Mapping[str, str], 
 def _main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     _warm_up()
-    _serve(channel)
-    # Here it is the command.
     run: Any = runpy.run_module
     try:
+        _serve(channel)
+        # Here it is the command.
         run("statscache", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if end.code is not None and not isinstance(end.code, int):

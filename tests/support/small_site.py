@@ -6,6 +6,7 @@ documentation or at the scripts use `whole_site`.
 """
 
 import atexit
+import os
 import re
 import shutil
 import tempfile
@@ -24,12 +25,15 @@ DOCS = ("start.md", "format.md", "adr/0009-charts.md", "nginx.conf")
 _ASSET = re.compile(r'assets\["([^"]+)"\]')
 """What templates refer to, and so has to be there."""
 
+WHOLE_SITE = "TESTS_PUBLISH_THE_WHOLE_SITE"
+"""The variable of the environment of a forked command that shall publish all of it."""
+
 _whole = resources.sources
 
 
 def shrink() -> None:
-    """Let this process publish small sites; commands in processes of their own publish all of it."""
-    resources.sources = _small
+    """Let this process, and those that it forks, publish small sites; commands that are started publish all of it."""
+    resources.sources = lambda: _whole() if WHOLE_SITE in os.environ else _small()
 
 
 @contextmanager
@@ -42,11 +46,17 @@ def whole_site() -> Iterator[None]:
         resources.sources = before
 
 
+def _remove(directory: Path, process: int) -> None:
+    # A forked process has it from the one that made it.
+    if os.getpid() == process:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 @cache
 def _small() -> Sources:
     whole = _whole()
     directory = Path(tempfile.mkdtemp(prefix="statscache-site-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    atexit.register(_remove, directory, os.getpid())
     docs, site = directory / "docs", directory / "site"
     for name in DOCS:
         path = docs / name
