@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url
 
 import disk_sync
+import forks
 import recorded_schema
 import shared_statements
 import small_site
@@ -77,7 +78,10 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to run where the time zone has no effect; keep directories of tests in memory, if there is enough."""
+    """Refuse to run where the time zone has no effect; keep directories of tests in memory, if there is enough.
+
+    What workers of xdist share is started.
+    """
     if time.tzname[0] != "NZST":
         raise pytest.UsageError("the system does not know Pacific/Auckland: install its time zones (tzdata)")
     # Workers of xdist have theirs in the one that starts them.
@@ -85,6 +89,9 @@ def pytest_configure(config: pytest.Config) -> None:
         # A site has hundreds of small files; on a disk, they took as long in the kernel as half of their publication.
         config.option.basetemp = tempfile.mkdtemp(prefix="statscache-tests-", dir=MEMORY)
         config.stash[IN_MEMORY] = Path(config.option.basetemp)
+    if config.getoption("numprocesses", None):
+        # Before the workers of xdist, which share the processes that fork commands: each takes seconds to start.
+        forks.start()
 
 
 @pytest.hookimpl(trylast=True)

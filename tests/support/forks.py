@@ -20,6 +20,7 @@ import pkgutil
 import runpy
 import select
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -32,7 +33,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, Self
 
-ServedBy = tuple[subprocess.Popen[bytes], socket.socket]
+_DIRECTORY = "FORKS_OF_TESTS"
+"""The variable with the directory of the sockets on which the processes that fork listen."""
 
 _READ_AT_START = "PYTHON", "LANG", "LC_", "LD_", "MALLOC_", "OMP_", "OPENBLAS_"
 
@@ -90,13 +92,12 @@ class Forked:
         stderr: int = subprocess.STDOUT,
         start_new_session: bool = False,
     ) -> None:
-        _, server = next(_servers())
         read, write = os.pipe()
         read_error, write_error = os.pipe() if stderr == subprocess.PIPE else (None, write)
         self._control, theirs = socket.socketpair()
         request = [os.fsencode(argument) for argument in arguments], os.fspath(cwd), {**env}, start_new_session
         with theirs:
-            socket.send_fds(server, [pickle.dumps(request)], [theirs.fileno(), 0, write, write_error])
+            socket.send_fds(next(_channels()), [pickle.dumps(request)], [theirs.fileno(), 0, write, write_error])
         for number in {write, write_error}:
             os.close(number)
         self.stdout: IO[str] = os.fdopen(read, encoding="utf-8")
@@ -186,32 +187,50 @@ def _fixed(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name.startswith(_READ_AT_START) and name != "PYTHONPATH"}
 
 
-@cache
-def _servers() -> "itertools.cycle[ServedBy]":
-    """Return two processes that fork, in turns: what depends on the order of a set is not the same in both."""
-    return itertools.cycle([_start(), _start()])
+def start() -> None:
+    """Start two processes that fork, for this process and for those that it starts from now on.
+
+    They are asked in turns: what depends on the order of a set is not the same in both.
+    """
+    # Not pytest's directory: a socket's path is short.
+    directory = Path(tempfile.mkdtemp(prefix="statscache-forks-", dir="/tmp"))
+    os.environ[_DIRECTORY] = str(directory)
+    processes = [_start(directory / name) for name in ("one", "two")]
+    atexit.register(_end, processes, directory)
 
 
-def _start() -> ServedBy:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+def _start(path: Path) -> subprocess.Popen[bytes]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    with theirs:
-        # Ctrl-C is for pytest. It ends when our end of the channel is closed, as ours is when we end.
-        process = subprocess.Popen(
-            [sys.executable, __file__, str(theirs.fileno())],
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(os.fspath(path))
+        listener.listen()
+        # Ctrl-C is for pytest. It ends when its standard input is closed, as it is when we end.
+        return subprocess.Popen(
+            [sys.executable, __file__, str(listener.fileno())],
             env=environment,
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
-    atexit.register(_end, process, ours)
-    return process, ours
 
 
-def _end(process: subprocess.Popen[bytes], channel: socket.socket) -> None:
-    channel.close()
-    process.wait()
+def _end(processes: Sequence[subprocess.Popen[bytes]], directory: Path) -> None:
+    for process in processes:
+        process.communicate()
+    shutil.rmtree(directory)
+
+
+@cache
+def _channels() -> "itertools.cycle[socket.socket]":
+    """Return a connection to each process that forks, in turns."""
+    if _DIRECTORY not in os.environ:
+        start()
+    channels = []
+    for path in Path(os.environ[_DIRECTORY]).iterdir():
+        channels.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        channels[-1].connect(os.fspath(path))
+    return itertools.cycle(channels)
 
 
 # What follows runs in the process that forks.
@@ -263,8 +282,9 @@ def _publish_once(directory: Path) -> None:
     installation.close()
 
 
-def _serve(channel: socket.socket) -> None:
+def _serve(listener: socket.socket) -> None:
     """Fork for each request, and send ids and statuses; return only in a forked process, when it is what was asked."""
+    channels: list[socket.socket] = []
     running: dict[int, socket.socket] = {}
     awake, wake = os.pipe()
     os.set_blocking(awake, False)
@@ -272,8 +292,9 @@ def _serve(channel: socket.socket) -> None:
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
-        waited_for: list[socket.socket | int] = [channel, awake]
-        ready = select.select(waited_for, [], [])[0]
+        ready = select.select([listener, *channels, sys.stdin, awake], [], [])[0]
+        if sys.stdin in ready:
+            sys.exit()
         if awake in ready:
             os.read(awake, 1 << 16)
             for each in [*running]:
@@ -281,16 +302,22 @@ def _serve(channel: socket.socket) -> None:
                 if ended:
                     with running.pop(each) as control:
                         _send(control, status)
-        if channel in ready:
+        if listener in ready:
+            channels.append(listener.accept()[0])
+        for channel in [*channels]:
+            if channel not in ready:
+                continue
             data, numbers, _, _ = socket.recv_fds(channel, 1 << 20, 4)
             if not data:
-                sys.exit()
+                channels.remove(channel)
+                channel.close()
+                continue
             answers, *streams = numbers
             process = os.fork()
             if process == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                for other in [channel, *running.values()]:
+                for other in [listener, *channels, *running.values()]:
                     other.close()
                 for number, stream in enumerate(streams):
                     os.dup2(stream, number)
@@ -326,11 +353,11 @@ def _become(arguments: Sequence[bytes], directory: str, env: Mapping[str, str], 
 
 
 def _main() -> None:
-    channel = socket.socket(fileno=int(sys.argv[1]))
+    listener = socket.socket(fileno=int(sys.argv[1]))
     _warm_up()
     run: Any = runpy.run_module
     try:
-        _serve(channel)
+        _serve(listener)
         # Here it is the command.
         run("statscache", run_name="__main__", alter_sys=True)
     except SystemExit as end:
