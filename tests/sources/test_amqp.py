@@ -3,7 +3,6 @@
 import re
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -23,12 +22,14 @@ from broker import PROGRAM, QUEUE, RabbitMQ
 from ca import Authority
 from commands import BRAKE, PATIENCE, Home, Process, install_plugins, wait_for
 from conftest import ROOT
+from forks import Forked
 from samples import NOON, TOPIC, line
 from servers import PostgreSQL
 from statscache.exceptions import ConfigurationError, MalformedMessage
 from statscache.parsing import parse
 from statscache.sources import fedora_messaging
 
+PROGRAM_OF_LIBRARY = Path(sys.executable).with_name("fedora-messaging")
 HEADERS = {"fedora_messaging_schema": "base.message", "fedora_messaging_severity": 20}
 UNREADABLE = 'amqp_url = "amqps://:secret@127.0.0.1"\n[tls]\nca_cert = "no"\ncertfile = ""\nkeyfile = ""'
 
@@ -151,8 +152,10 @@ def test_what_fedora_messaging_publishes_is_counted_and_acknowledged(
         headers = HEADERS | message["headers"] | {"sent-at": f"2015-08-08T12:{message['body']['n']:02}:00+00:00"}
         envelopes.append(orjson.dumps({**message, "headers": headers, "queue": None}))
     (tmp_path / "messages").write_bytes(b"\n".join(envelopes))
-    publisher = Path(sys.executable).with_name("fedora-messaging")
-    subprocess.run([publisher, "--conf", home.directory / "bus.toml", "publish", tmp_path / "messages"], check=True)
+    arguments = ["--conf", "bus.toml", "publish", str(tmp_path / "messages")]
+    with Forked(arguments, cwd=home.directory, env=home.environment, program=PROGRAM_OF_LIBRARY) as publisher:
+        log, _ = publisher.communicate(PATIENCE)
+        assert publisher.returncode == 0, log
     with home.start("run") as service:
         await_accepted(home, 20, service)
         # The first publication may be under way, which is a concern.
@@ -401,13 +404,11 @@ def test_the_callback_accepts_each_message_before_it_is_acknowledged(
     messages = lines(0, 20)
     broker.publish(messages)
     home.run("status")
-    program = Path(sys.executable).with_name("fedora-messaging")
     arguments = ["--conf", "bus.toml", "consume", "--callback=statscache.callback:Callback"]
-    with subprocess.Popen([program, *arguments], cwd=home.directory, env=home.environment) as service:
-        try:
-            wait_for(lambda: accepted(home) == 20 and broker.length() == 0, lambda: "not all were accepted")
-        finally:
-            service.terminate()
+    with Forked(arguments, cwd=home.directory, env=home.environment, program=PROGRAM_OF_LIBRARY) as service:
+        wait_for(lambda: accepted(home) == 20 and broker.length() == 0, lambda: "not all were accepted")
+        service.send_signal(signal.SIGTERM)
+        service.communicate(PATIENCE)
     assert broker.length() == 0
     assert home.json("publish")["id"] == undisturbed(home, tmp_path, messages)
 

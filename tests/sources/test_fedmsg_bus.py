@@ -17,12 +17,14 @@ import pytest
 import zmq
 
 from ca import Sender
+from forks import Forked
 from loopback import free_endpoint
 from statscache.exceptions import SourceError
 from statscache.simulator import Traffic, simulate
 from statscache.simulator.bus import publish_on_bus
 
 ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(sys.executable).with_name("fedmsg-hub")
 MONDAY = 1784505600
 
 # Twisted's reactor runs once in a process, so each hub has its own, which writes what `offer` is given.
@@ -71,20 +73,21 @@ class Hub:
     def __init__(self, path: Path, endpoints: str, delay: float = 0, limit: int = -1, *more: str) -> None:
         """Start it; it sleeps `delay` seconds for each message, and fails after `limit` of them."""
         self.path = path  # In its directory the hub finds fedmsg.d, where there is one.
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", HUB, endpoints, str(path), str(delay), str(limit), *more],
+        program = path.with_name("hub.py")
+        program.write_text(HUB)
+        self.process = Forked(
+            [endpoints, str(path), str(delay), str(limit), *more],
             cwd=path.parent,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            program=program,
         )
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
         """Send the signal; return the exit status, the output and the log."""
         self.process.send_signal(number)
         output, log = self.process.communicate(timeout=30)
-        return self.process.returncode, output, log
+        return self.process.wait(), output, log
 
     def taken(self) -> list[bytes]:
         """Return what `offer` was given."""
@@ -97,8 +100,7 @@ def hubs() -> Iterator[list[Hub]]:
     started: list[Hub] = []
     yield started
     for hub in started:
-        hub.process.kill()
-        hub.process.communicate()
+        hub.process.__exit__()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -278,11 +280,10 @@ def test_a_publisher_keeps_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
         assert sum(1 for _ in range(250) if subscriber.recv_multipart() == [b"a", b'{"topic":"a"}']) == 250
 
 
-def test_plain_fedmsg_hub_finds_the_consumer_by_its_entry_point(tmp_path: Path) -> None:
-    """`fedmsg-hub` with the consumer enabled commits every message that has arrived when SIGTERM ends it."""
-    endpoint, lines, database = free_endpoint(), lines_of(500), tmp_path / "statscache.db"
+def configure_hub(directory: Path, endpoint: str, configuration: str) -> dict[str, str]:
+    """Write what `fedmsg-hub` with the consumer enabled reads, and return its environment."""
     write_fedmsg_configuration(
-        tmp_path,
+        directory,
         {
             "endpoints": {"demo": [endpoint]},
             "validate_signatures": False,
@@ -291,14 +292,16 @@ def test_plain_fedmsg_hub_finds_the_consumer_by_its_entry_point(tmp_path: Path) 
             "statscache.consumer.enabled": True,
         },
     )
-    (tmp_path / "statscache.toml").write_text(f'[database]\nurl = "sqlite:///{database}"\n')
+    (directory / "statscache.toml").write_text(configuration)
+    return {**os.environ, "STATSCACHE_CONFIG": str(directory / "statscache.toml")}
+
+
+def test_plain_fedmsg_hub_finds_the_consumer_by_its_entry_point(tmp_path: Path) -> None:
+    """`fedmsg-hub` with the consumer enabled commits every message that has arrived when SIGTERM ends it."""
+    endpoint, lines, database = free_endpoint(), lines_of(500), tmp_path / "statscache.db"
+    environment = configure_hub(tmp_path, endpoint, f'[database]\nurl = "sqlite:///{database}"\n')
     hub = subprocess.Popen(
-        [Path(sys.executable).parent / "fedmsg-hub"],
-        cwd=tmp_path,
-        env={**os.environ, "STATSCACHE_CONFIG": str(tmp_path / "statscache.toml")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        [PROGRAM], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
         publish_on_bus(lines, endpoint)
@@ -317,39 +320,30 @@ def test_plain_fedmsg_hub_finds_the_consumer_by_its_entry_point(tmp_path: Path) 
     [
         ('[database]\nurl = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"\n', "cannot open the database"),
         ('[database]\nurl = "mysql://x"\n', "expected sqlite:///FILE"),
-        ('[plugins]\nhang_note = "missing/hang"\n', "missing/ cannot be written"),
     ],
 )
 def test_plain_fedmsg_hub_fails_loudly_where_nothing_can_be_accepted(
     tmp_path: Path, configuration: str, reason: str
 ) -> None:
-    """At the start or with the first message, the hub ends by itself with exit status 1 and says why."""
+    """At the start, the hub ends by itself with exit status 1 and says why."""
+    environment = configure_hub(tmp_path, free_endpoint(), configuration)
+    with Forked([], cwd=tmp_path, env=environment, program=PROGRAM) as hub:
+        log, _ = hub.communicate(timeout=60)
+        assert hub.returncode == 1, log
+    assert reason in log
+
+
+def test_plain_fedmsg_hub_fails_loudly_with_the_first_message(tmp_path: Path) -> None:
+    """Where the first message shows that none can be accepted, it ends by itself with exit status 1 and says why."""
     endpoint = free_endpoint()
-    write_fedmsg_configuration(
-        tmp_path,
-        {
-            "endpoints": {"demo": [endpoint]},
-            "validate_signatures": False,
-            "zmq_enabled": True,
-            "zmq_publish_endpoints": "inproc://demo",
-            "statscache.consumer.enabled": True,
-        },
-    )
-    (tmp_path / "statscache.toml").write_text(configuration)
-    publisher = threading.Thread(target=publish_on_bus, args=(lines_of(5), endpoint), daemon=True)
-    if "hang" in configuration:
-        publisher.start()
+    environment = configure_hub(tmp_path, endpoint, '[plugins]\nhang_note = "missing/hang"\n')
+    threading.Thread(target=publish_on_bus, args=(lines_of(5), endpoint), daemon=True).start()
+    # It is started: the hub silences the loggers that are there before it, as a forked one has them.
     done = subprocess.run(
-        [Path(sys.executable).parent / "fedmsg-hub"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={**os.environ, "STATSCACHE_CONFIG": str(tmp_path / "statscache.toml")},
+        [PROGRAM], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 1, done.stderr
-    assert reason in done.stderr
+    assert "missing/ cannot be written" in done.stderr
 
 
 def test_the_endpoints_of_fedmsg_d_are_taken_where_none_are_given(tmp_path: Path, hubs: list[Hub]) -> None:

@@ -28,6 +28,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -58,10 +59,20 @@ _WARM = (
 """Packages whose modules are imported. Those of the buses are not: they install Twisted's reactor."""
 
 _BEFORE_REACTOR = (
+    "distutils.version",
+    "fedmsg.core",
+    "fedmsg.crypto.x509",
+    "fedmsg.crypto.x509_ng",
     "fedora_messaging.config",
+    "moksha.common.utils",
+    "pika",
+    "pkg_resources",
+    "psutil",
+    "twisted.internet.epollreactor",
     "twisted.internet.ssl",
     "twisted.internet.task",
     "twisted.internet.tcp",
+    "txws",
 )
 """What the buses import before a reactor."""
 
@@ -75,6 +86,7 @@ class Forked:
         env: Its whole environment.
         stderr: `subprocess.STDOUT`, or `subprocess.PIPE` for a pipe of its own.
         start_new_session: True if it is to lead a session of its own.
+        program: A file that is run as Python runs a script, with these arguments, instead of statscache.
 
     Attributes:
         pid: Its id.
@@ -91,11 +103,13 @@ class Forked:
         env: Mapping[str, str],
         stderr: int = subprocess.STDOUT,
         start_new_session: bool = False,
+        program: Path | None = None,
     ) -> None:
         read, write = os.pipe()
         read_error, write_error = os.pipe() if stderr == subprocess.PIPE else (None, write)
         self._control, theirs = socket.socketpair()
-        request = [os.fsencode(argument) for argument in arguments], os.fspath(cwd), {**env}, start_new_session
+        given = [os.fsencode(argument) for argument in arguments]
+        request = program and os.fspath(program), given, os.fspath(cwd), {**env}, start_new_session
         with theirs:
             socket.send_fds(next(_channels()), [pickle.dumps(request)], [theirs.fileno(), 0, write, write_error])
         for number in {write, write_error}:
@@ -246,8 +260,11 @@ def _warm_up() -> None:
     del alembic, psycopg, sqlalchemy, zmq
     # jsonschema can do without: nothing here checks its formats, and it prepares its grammars for two seconds.
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
-    for name in _BEFORE_REACTOR:
-        importlib.import_module(name)
+    with warnings.catch_warnings():
+        # Of old names, as in pyproject.toml.
+        warnings.simplefilter("ignore")
+        for name in _BEFORE_REACTOR:
+            importlib.import_module(name)
     for name in _WARM:
         package = importlib.import_module(name)
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
@@ -282,8 +299,12 @@ def _publish_once(directory: Path) -> None:
     installation.close()
 
 
-def _serve(listener: socket.socket) -> None:
-    """Fork for each request, and send ids and statuses; return only in a forked process, when it is what was asked."""
+def _serve(listener: socket.socket) -> str | None:
+    """Fork for each request, and send ids and statuses.
+
+    Returns:
+        The file to run, or None for statscache; only in a forked process, which is otherwise what was asked for.
+    """
     channels: list[socket.socket] = []
     running: dict[int, socket.socket] = {}
     awake, wake = os.pipe()
@@ -323,8 +344,10 @@ def _serve(listener: socket.socket) -> None:
                     os.dup2(stream, number)
                 for number in {awake, wake, *numbers}:
                     os.close(number)
-                _become(*pickle.loads(data))
-                return
+                program: str | None
+                program, *others = pickle.loads(data)
+                _become(program or "-m", *others)
+                return program
             for number in {*streams}:
                 os.close(number)
             running[process] = socket.socket(fileno=answers)
@@ -337,7 +360,7 @@ def _send(control: socket.socket, number: int) -> None:
         control.send(number.to_bytes(_STATUS, sys.byteorder))
 
 
-def _become(arguments: Sequence[bytes], directory: str, env: Mapping[str, str], leads: bool) -> None:
+def _become(name: str, arguments: Sequence[bytes], directory: str, env: Mapping[str, str], leads: bool) -> None:
     if leads:
         os.setsid()
     os.chdir(directory)
@@ -349,7 +372,7 @@ def _become(arguments: Sequence[bytes], directory: str, env: Mapping[str, str], 
     here = os.getcwd()
     sys.path[:1] = [here, *(os.path.abspath(name) for name in (named.split(os.pathsep) if named else []))]
     importlib.invalidate_caches()
-    sys.argv = ["-m", *map(os.fsdecode, arguments)]
+    sys.argv = [name, *map(os.fsdecode, arguments)]
 
 
 def _main() -> None:
@@ -357,9 +380,12 @@ def _main() -> None:
     _warm_up()
     run: Any = runpy.run_module
     try:
-        _serve(listener)
+        program = _serve(listener)
         # Here it is the command.
-        run("statscache", run_name="__main__", alter_sys=True)
+        if program is None:
+            run("statscache", run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(program, run_name="__main__")
     except SystemExit as end:
         if end.code is not None and not isinstance(end.code, int):
             raise
