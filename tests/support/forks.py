@@ -260,11 +260,14 @@ def _warm_up() -> None:
     del alembic, psycopg, sqlalchemy, zmq
     # jsonschema can do without: nothing here checks its formats, and it prepares its grammars for two seconds.
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+    path = [*sys.path]
     with warnings.catch_warnings():
         # Of old names, as in pyproject.toml.
         warnings.simplefilter("ignore")
         for name in _BEFORE_REACTOR:
             importlib.import_module(name)
+    # setuptools adds a directory.
+    sys.path[:] = path
     for name in _WARM:
         package = importlib.import_module(name)
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
