@@ -1,10 +1,8 @@
 """What all tests share: databases of both kinds, messages of all shapes, and a time zone that finds mistakes."""
 
-import contextlib
 import gc
 import itertools
 import os
-import re
 import shutil
 import signal
 import tempfile
@@ -20,6 +18,7 @@ from sqlalchemy import make_url
 import disk_sync
 import forks
 import recorded_schema
+import shared_memory
 import shared_statements
 import small_site
 from servers import PostgreSQL
@@ -29,8 +28,6 @@ from statscache.installation import Installation
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = bool(os.environ.get("CI"))
 
-MEMORY = Path("/dev/shm")
-ROOM = 6 << 30
 IN_MEMORY = pytest.StashKey[Path]()
 
 REAL_MESSAGES = (
@@ -85,9 +82,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if time.tzname[0] != "NZST":
         raise pytest.UsageError("the system does not know Pacific/Auckland: install its time zones (tzdata)")
     # Workers of xdist have theirs in the one that starts them.
-    if not hasattr(config, "workerinput") and not config.option.basetemp and _has_room(MEMORY):
+    if not hasattr(config, "workerinput") and not config.option.basetemp and shared_memory.has_room():
         # A site has hundreds of small files; on a disk, they took as long in the kernel as half of their publication.
-        config.option.basetemp = tempfile.mkdtemp(prefix="statscache-tests-", dir=MEMORY)
+        config.option.basetemp = tempfile.mkdtemp(prefix="statscache-tests-", dir=shared_memory.DIRECTORY)
         config.stash[IN_MEMORY] = Path(config.option.basetemp)
     if config.getoption("numprocesses", None):
         # Before the workers of xdist, which share the processes that fork commands: each takes seconds to start.
@@ -100,16 +97,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     directory = session.config.stash.get(IN_MEMORY, None)
     if directory is not None and exitstatus != pytest.ExitCode.TESTS_FAILED:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _has_room(directory: Path) -> bool:
-    """Return whether it is a directory in memory that programs start from, with room for those of all tests."""
-    with contextlib.suppress(OSError):
-        available = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
-        flags = os.statvfs(directory).f_flag
-        free = min(shutil.disk_usage(directory).free, int(available[1]) << 10 if available else 0)
-        return free > ROOM and not flags & os.ST_NOEXEC
-    return False
 
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)

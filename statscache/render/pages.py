@@ -8,6 +8,7 @@ any path and from a file; everything is readable without a script.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import CodeType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,17 +40,16 @@ _RESOLUTIONS = {"1m": "by minute", "1h": "by hour", "1d": "by day", "1w": "by we
 
 
 class _Compiled(BytecodeCache):
-    """Keeps compiled templates in memory, for pages that a process prepares again; jinja2 detects stale ones."""
+    """Keeps compiled templates in memory, for pages that a process prepares again."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, bytes] = {}
+        self._kept: dict[tuple[str, str], CodeType | None] = {}
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        if data := self._kept.get(bucket.key):
-            bucket.bytecode_from_string(data)
+        bucket.code = self._kept.get((bucket.key, bucket.checksum))
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        self._kept[bucket.key] = bucket.bytecode_to_string()
+        self._kept[bucket.key, bucket.checksum] = bucket.code
 
 
 _compiled = _Compiled()

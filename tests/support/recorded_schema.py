@@ -4,6 +4,7 @@ Nearly every test makes a database of its own. To find these statements out agai
 """
 
 import secrets
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import event, inspect
@@ -40,10 +41,19 @@ def replay() -> None:
             # Another process may have made it since, as alembic would see in its transaction too.
             if inspect(connection).has_table("alembic_version"):
                 return
-            for sql, parameters in recorded[engine.dialect.name]:
-                connection.exec_driver_sql(sql, _others(parameters))
+            for several, statements in groupby(recorded[engine.dialect.name], key=_may_join):
+                if several and not database.is_sqlite:
+                    # PostgreSQL takes them at once, in half the time.
+                    connection.exec_driver_sql(";".join(sql for sql, _ in statements))
+                else:
+                    for sql, parameters in statements:
+                        connection.exec_driver_sql(sql, _others(parameters))
 
     setattr(Database, "upgrade", upgrade_or_replay)  # noqa: B010 - mypy refuses an assignment to a method
+
+
+def _may_join(statement: Statement) -> bool:
+    return not statement[1]
 
 
 def _others(parameters: Any) -> Any:

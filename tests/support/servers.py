@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import psycopg
 
+import shared_memory
 from server_process import ServerProcess
 
 
@@ -38,6 +39,7 @@ class PostgreSQL(ServerProcess):
         self._programs = programs
         self._user = pwd.getpwuid(os.geteuid()).pw_name
         self._identity: Identity = {}
+        self._connection: psycopg.Connection[Any] | None = None
         if os.geteuid() == 0:
             # Root may not run the server. Debian's package brings the user.
             self._user = "postgres"
@@ -55,8 +57,10 @@ class PostgreSQL(ServerProcess):
 
     def prepare(self) -> None:
         """Make the server's files."""
-        # Not pytest's tmp_path: the server's user cannot enter root's, and a socket's path is short.
-        self.directory = Path(tempfile.mkdtemp(prefix="statscache-pg-", dir="/tmp"))
+        # Not pytest's tmp_path: the server's user cannot enter root's, and a socket's path is short. On a disk, to make
+        # and drop the 300 files of a database took longer than all else that a small test does with it.
+        place = shared_memory.DIRECTORY if shared_memory.has_room() else "/tmp"
+        self.directory = Path(tempfile.mkdtemp(prefix="statscache-pg-", dir=place))
         if self._identity:
             shutil.chown(self.directory, self._user)
         self._initialize()
@@ -66,11 +70,18 @@ class PostgreSQL(ServerProcess):
         return f"postgresql+psycopg://{quote(self._user)}@/{database}?host={quote(str(self.directory))}"
 
     def execute(self, statement: str) -> None:
-        """Run one statement outside a transaction, in the maintenance database."""
-        with psycopg.connect(
-            host=str(self.directory), user=self._user, dbname="postgres", autocommit=True
-        ) as connection:
-            connection.execute(statement.encode())
+        """Run one statement outside a transaction, in the maintenance database, by a connection that is kept."""
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(
+                host=str(self.directory), user=self._user, dbname="postgres", autocommit=True
+            )
+        self._connection.execute(statement.encode())
+
+    def stop(self, number: signal.Signals | None = None) -> None:
+        """End the server, after the connection that is kept."""
+        if self._connection is not None:
+            self._connection.close()
+        super().stop(number)
 
     def _initialize(self) -> None:
         self._run(
