@@ -1,6 +1,7 @@
 """Whoever types the commands of the tutorial as they stand sees them succeed; README has three."""
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,6 +73,12 @@ def test_every_command_can_be_typed_as_it_stands(tmp_path: Path) -> None:
                 service.await_log("serving" if arguments else "published generation")
             elif text not in INSTALLING:
                 line = text.replace("localhost:8080", f"localhost:{port}").replace("/tmp/site", str(home.directory))
+                program, *arguments = shlex.split(line)
+                if program == "statscache" and "$" not in line:
+                    # Nothing for a shell to do: the command need not be started.
+                    assert home.run(*arguments).stdout, text
+                    done.append(text)
+                    continue
                 ended = subprocess.run(
                     ["bash", "-ec", line.replace("curl -s", "curl -fsS")],
                     cwd=home.directory,

@@ -9,15 +9,18 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import IO, NamedTuple
 
 import orjson
 import pytest
 
-from commands import BRAKE, SMALL_BATCH, SMALL_BATCHES, Home, install_plugins
+from commands import BRAKE, PATIENCE, SMALL_BATCH, SMALL_BATCHES, Home, install_plugins
 from first_plugins import Volume
+from forks import Forked
 from samples import NOON, Sales, line
 from statscache import cli, layout
 from statscache.config import load
@@ -525,13 +528,15 @@ def test_output_that_cannot_be_written_is_reported_in_one_line(
     home = Home(tmp_path / "home")
     if command[0] == "journal":
         home.run("backfill", archive)
-    with open("/dev/full", "wb") as full:
-        arguments = [sys.executable, "-m", "statscache", *command]
-        done = subprocess.run(
-            arguments, cwd=home.directory, stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
-    assert done.stderr == "statscache: cannot write to standard output: No space left on device\n"
-    assert done.returncode == 1
+    with (
+        open("/dev/full", "wb") as full,
+        Forked(
+            command, cwd=home.directory, env=home.environment, stdout=full.fileno(), stderr=subprocess.PIPE
+        ) as process,
+    ):
+        _, errors = process.communicate(PATIENCE)
+    assert errors == "statscache: cannot write to standard output: No space left on device\n"
+    assert process.returncode == 1
 
 
 def test_a_killed_backfill_carries_on_and_counts_everything_once(tmp_path: Path) -> None:
@@ -551,6 +556,21 @@ def test_a_killed_backfill_carries_on_and_counts_everything_once(tmp_path: Path)
     home.run("verify", "--journal")
 
 
+@pytest.fixture
+def _demo_forks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The demo forks the commands that it would start: see `forks`."""
+    with ExitStack() as stack:
+
+        def fork(command: list[str], *, stdin: int, stdout: IO[bytes], stderr: IO[bytes]) -> Forked:
+            assert (command[:3], stdin) == ([sys.executable, "-m", "statscache"], subprocess.DEVNULL)
+            out, error = stdout.fileno(), stderr.fileno()
+            return stack.enter_context(Forked(command[3:], cwd=Path.cwd(), env=os.environ, stdout=out, stderr=error))
+
+        monkeypatch.setattr(demo, "subprocess", SimpleNamespace(Popen=fork, DEVNULL=subprocess.DEVNULL))
+        yield
+
+
+@pytest.mark.usefixtures("_demo_forks")
 def test_the_demo_ends_by_itself_and_can_be_run_again(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says the same each time, and how to look at it; a second run replaces the first, and a foreign site stays."""
     # A quiet month will do here.

@@ -2,24 +2,23 @@
 
 import os
 import pty
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from commands import Home
+from commands import PATIENCE, Home
+from forks import Forked
 from samples import NOON, line
 
 
 def on_terminal(home: Home, *arguments: str) -> str:
     """Run a command whose standard error is a terminal, and return what appears there."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "statscache", *arguments]
     environment = {**home.environment, "TERM": "xterm", "COLUMNS": "120"}
-    with subprocess.Popen(
-        command, cwd=home.directory, env=environment, stdout=subprocess.DEVNULL, stderr=theirs
-    ) as process:
+    with (
+        open(os.devnull, "wb") as nowhere,
+        Forked(arguments, cwd=home.directory, env=environment, stdout=nowhere.fileno(), stderr=theirs) as process,
+    ):
         os.close(theirs)
         shown = b""
         try:
@@ -29,7 +28,7 @@ def on_terminal(home: Home, *arguments: str) -> str:
             # The other side was closed.
             pass
         os.close(ours)
-    assert process.returncode == 0, shown.decode()
+        assert process.wait(PATIENCE) == 0, shown.decode()
     return shown.decode()
 
 

@@ -84,7 +84,8 @@ class Forked:
         arguments: Those of the command.
         cwd: Its directory.
         env: Its whole environment.
-        stderr: `subprocess.STDOUT`, or `subprocess.PIPE` for a pipe of its own.
+        stdout: `subprocess.PIPE`, or the descriptor of a file that it prints to instead.
+        stderr: `subprocess.STDOUT`, `subprocess.PIPE` for a pipe of its own, or the descriptor of a file.
         start_new_session: True if it is to lead a session of its own.
         program: A file that is run as Python runs a script, with these arguments, instead of statscache.
 
@@ -101,17 +102,20 @@ class Forked:
         *,
         cwd: Path,
         env: Mapping[str, str],
+        stdout: int = subprocess.PIPE,
         stderr: int = subprocess.STDOUT,
         start_new_session: bool = False,
         program: Path | None = None,
     ) -> None:
         read, write = os.pipe()
         read_error, write_error = os.pipe() if stderr == subprocess.PIPE else (None, write)
+        prints = write if stdout == subprocess.PIPE else stdout
+        logs = {subprocess.PIPE: write_error, subprocess.STDOUT: prints}.get(stderr, stderr)
         self._control, theirs = socket.socketpair()
         given = [os.fsencode(argument) for argument in arguments]
         request = program and os.fspath(program), given, os.fspath(cwd), {**env}, start_new_session
         with theirs:
-            socket.send_fds(next(_channels()), [pickle.dumps(request)], [theirs.fileno(), 0, write, write_error])
+            socket.send_fds(next(_channels()), [pickle.dumps(request)], [theirs.fileno(), 0, prints, logs])
         for number in {write, write_error}:
             os.close(number)
         self.stdout: IO[str] = os.fdopen(read, encoding="utf-8")
@@ -162,6 +166,10 @@ class Forked:
             # It may have ended just now.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """Send SIGKILL."""
