@@ -11,8 +11,15 @@ from jsonschema import Draft202012Validator
 
 from golden.regenerate import GOLDEN, current, losses
 from published import PublishedSite
+from small_site import whole_site
 from statscache import schemas
 from statscache.store import published as tree
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _whole_site() -> Iterator[None]:
+    with whole_site():
+        yield
 
 
 @pytest.fixture(scope="module")
