@@ -15,6 +15,7 @@ import orjson
 
 from benchmarks.kills import EXPECTED_TROUBLE, Aim, Log
 from benchmarks.tree import Tree
+from forks import Forked
 
 PATIENCE = 300.0
 """Seconds in which the service must reach the step at which it is to be killed."""
@@ -75,6 +76,17 @@ class Installation:
             check=False,
         )
 
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str] | Forked:
+        """Start a command with these variables in its environment; its log is in a pipe."""
+        return subprocess.Popen(
+            self._command(arguments),
+            cwd=self.directory,
+            env={**os.environ, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def do(self, *arguments: str, **environment: str) -> bytes:
         """Run a command to its end, with these variables in its environment, and return its output.
 
@@ -99,15 +111,9 @@ class Installation:
         """
         # The time zone of a process must not matter.
         zone = rng.choice(["UTC", "Pacific/Auckland", "America/St_Johns"])
-        process = subprocess.Popen(
-            self._command(["-v", *arguments]),
-            cwd=self.directory,
-            env={**os.environ, "TZ": zone},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        assert process.stderr is not None
-        with process.stderr as pipe:
+        with self.start("-v", *arguments, TZ=zone) as process:
+            pipe = process.stderr
+            assert pipe is not None
             text = b""
             deadline = time.monotonic() + PATIENCE
             while not aim.is_reached(text):
@@ -119,8 +125,8 @@ class Installation:
                 text += chunk
             time.sleep(rng.uniform(0, aim.delay))
             process.kill()
-            text += pipe.read()
-        status = process.wait()
+            text += pipe.read().encode()
+            status = process.wait()
         if status != -signal.SIGKILL or not aim.is_reached(text):
             did = f"ended by itself with status {status}" if status != -signal.SIGKILL else "made no progress"
             end = b"\n".join(text.splitlines()[-20:]).decode(errors="replace")

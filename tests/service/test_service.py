@@ -1,6 +1,7 @@
 """The service as it runs: real processes on a real bus, stopped, killed, starved, held up and misled."""
 
 import logging
+import os
 import re
 import resource
 import signal
@@ -14,9 +15,12 @@ from pathlib import Path
 
 import orjson
 import pytest
+from click.testing import CliRunner
 
+from benchmarks import torture, tortured
 from commands import PATIENCE, Bus, Home, configuration, install_plugins, wait_for
-from conftest import ROOT, Databases
+from conftest import Databases
+from forks import Forked
 from loopback import free_endpoint
 from samples import KINDS, NOON, Sales, Site, line
 from statscache.config import Config
@@ -526,11 +530,30 @@ def test_run_without_a_source_says_what_to_configure(tmp_path: Path) -> None:
         assert "[sources.fedmsg]" in done.stderr
 
 
+class Forking(tortured.Installation):
+    """Forks its commands, as `Home` does."""
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+        """Run a command to its end."""
+        with self.start(*arguments, **environment) as command:
+            out, err = command.communicate(PATIENCE)
+            return subprocess.CompletedProcess(arguments, command.wait(), out.encode(), err.encode())
+
+    def start(self, *arguments: str, **environment: str) -> Forked:
+        """Fork a command."""
+        variables = {**os.environ, **environment}
+        return Forked(arguments, cwd=self.directory, env=variables, stderr=subprocess.PIPE)
+
+
 @pytest.mark.slow
-def test_killed_again_and_again_the_end_is_the_same() -> None:
+def test_killed_again_and_again_the_end_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small torture, with a kill on SQLite, ends with the snapshot of an undisturbed run."""
+    monkeypatch.setattr(torture, "Installation", Forking)
     kills = ["--kills", "1", "--decayed", "0"]  # tests/verify/test_damage.py flips bits.
-    command = [sys.executable, "-m", "benchmarks.torture", *kills, "--database", "sqlite:///statscache.db"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stderr
-    assert "an undisturbed run's is the same" in done.stdout
+    interval = sys.getswitchinterval()
+    try:
+        done = CliRunner().invoke(torture.main, [*kills, "--database", "sqlite:///statscache.db"])
+    finally:
+        sys.setswitchinterval(interval)
+    assert done.exit_code == 0, done.output
+    assert "an undisturbed run's is the same" in done.output
