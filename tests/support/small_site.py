@@ -39,7 +39,8 @@ _all_schemas = schemas.documents
 def shrink() -> None:
     """Let this process, and those that it forks, publish small sites; commands that are started publish all of it."""
     resources.sources = lambda: _whole() if WHOLE_SITE in os.environ else _small()
-    schemas.documents = lambda: _all_schemas() if WHOLE_SITE in os.environ else _few_schemas()
+    documents = lambda: _all_schemas() if WHOLE_SITE in os.environ else _few_schemas()  # noqa: E731 - as above
+    setattr(schemas, "documents", documents)  # noqa: B010 - mypy knows that the function has a cache
 
 
 @contextmanager
