@@ -69,31 +69,29 @@ UNITS = ("statscache.service", "statscache-consume.service", "statscache-publish
 TEMPLATES = (*UNITS, "statscache.toml", "fedora-messaging.toml", "environment")
 
 
-def render(out: Path, system: str, **variables: Any) -> Any:
-    """Render the templates of the role statscache into `out` with the facts of a system.
+def render(out: Path, *systems: str, **variables: Any) -> dict[str, Any]:
+    """Render the templates of the role statscache with the facts of systems, into a directory of `out` for each.
 
     Returns:
-        The role's variables that depend on the system.
+        The role's variables that depend on the system, for each.
     """
-    family, distribution, major = SYSTEMS[system]
     role = ANSIBLE / "roles/statscache"
     looked_up = [f"'{name}': lookup('template', '{role}/templates/{name}.j2')" for name in TEMPLATES]
     derived = "'derived': {'system': statscache_system, 'as_service': statscache_as_service}"
-    facts = {"os_family": family, "distribution": distribution, "distribution_major_version": major}
+    tasks: list[dict[str, Any]] = []
+    for number, system in enumerate(systems):
+        family, distribution, major = SYSTEMS[system]
+        facts = {"os_family": family, "distribution": distribution, "distribution_major_version": major}
+        tasks.append({"ansible.builtin.set_fact": {**facts, "cacheable": True}})
+        tasks.append({"ansible.builtin.set_fact": {f"of_{number}": "{{ {" + ", ".join([*looked_up, derived]) + "} }}"}})
+    names = ", ".join(f"of_{number}" for number in range(len(systems)))
+    written = {"content": "{{ [" + names + "] | to_json }}", "dest": f"{out}/all.json"}
     play = {
         "hosts": "localhost",
         "connection": "local",
         "gather_facts": False,
         "vars_files": [f"{role}/defaults/main.yml", f"{role}/vars/main.yml"],
-        "tasks": [
-            {"ansible.builtin.set_fact": {**facts, "cacheable": True}},
-            {
-                "ansible.builtin.copy": {
-                    "content": "{{ {" + ", ".join([*looked_up, derived]) + "} | to_json }}",
-                    "dest": f"{out}/all.json",
-                }
-            },
-        ],
+        "tasks": [*tasks, {"ansible.builtin.copy": written}],
     }
     (out / "play.json").write_text(json.dumps([play]), "utf-8")
     extra = {"statscache_release": "0.1.0", "ansible_python_interpreter": sys.executable, **variables}
@@ -106,27 +104,36 @@ def render(out: Path, system: str, **variables: Any) -> Any:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    rendered = json.loads((out / "all.json").read_text("utf-8"))
-    for name in TEMPLATES:
-        (out / name).write_text(rendered[name], "utf-8")
-    return rendered["derived"]
+    rendered = dict(zip(systems, json.loads((out / "all.json").read_text("utf-8")), strict=True))
+    for system in systems:
+        (out / system).mkdir()
+        for name in TEMPLATES:
+            (out / system / name).write_text(rendered[system][name], "utf-8")
+    return {system: rendered[system]["derived"] for system in systems}
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The directory with what each system gets, and the variables that depend on it."""
+    out = tmp_path_factory.mktemp("systems")
+    return out, render(out, *SYSTEMS)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_each_system_gets_what_it_has(system: str, tmp_path: Path) -> None:
+def test_each_system_gets_what_it_has(system: str, rendered: tuple[Path, dict[str, Any]]) -> None:
     """Python, packages and PostgreSQL's first files are those of the system; the units are sound."""
-    derived = render(tmp_path, system)["system"]
+    directory, derived = rendered[0] / system, rendered[1][system]["system"]
     has_old_python = system in ("RHEL 9", "Alma 9")
     assert derived["python"] == ("python3.12" if has_old_python else "python3")
     assert derived["python"] in derived["packages"]
     assert bool(derived["postgresql_setup"]) == (system != "Debian 12")
-    for unit in (tmp_path / name for name in UNITS):
+    for unit in (directory / name for name in UNITS):
         # The programs are not on this machine.
         text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text("utf-8"), flags=re.MULTILINE)
         unit.write_text(text.replace("EnvironmentFile=", "EnvironmentFile=-"), "utf-8")
     if ANALYZE is None:
         pytest.skip("the units are not judged: no systemd-analyze is installed (Debian: systemd)")
-    units = [str(tmp_path / name) for name in UNITS]
+    units = [str(directory / name) for name in UNITS]
     command = [ANALYZE, "verify", "--man=no", "--recursive-errors=no", *units]
     verified = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (verified.returncode, verified.stderr) == (0, "")
@@ -137,7 +144,7 @@ def test_the_bus_of_today_is_deployed(tmp_path: Path) -> None:
     files = {"statscache_amqp_ca": "a.crt", "statscache_amqp_certificate": "b.crt", "statscache_amqp_key": "b.key"}
     url = "amqps://rabbitmq.example.org/%2Fpubsub"
     render(tmp_path, "Fedora 44", statscache_amqp_url=url, statscache_amqp_queue="stats", **files)
-    loaded = LazyConfig().load_config(str(tmp_path / "fedora-messaging.toml"))
+    loaded = LazyConfig().load_config(str(tmp_path / "Fedora 44" / "fedora-messaging.toml"))
     assert loaded["amqp_url"] == url
     assert loaded["queues"] == {"stats": {"durable": True, "auto_delete": False, "exclusive": False, "arguments": {}}}
     assert [row["queue"] for row in loaded["bindings"]] == ["stats"]
@@ -146,7 +153,7 @@ def test_the_bus_of_today_is_deployed(tmp_path: Path) -> None:
         "certfile": "/etc/statscache/service.crt",
         "keyfile": "/etc/statscache/service.key",
     }
-    config = Config(**tomllib.loads((tmp_path / "statscache.toml").read_text("utf-8")))
+    config = Config(**tomllib.loads((tmp_path / "Fedora 44" / "statscache.toml").read_text("utf-8")))
     assert config.sources.fedora_messaging is not None
     assert config.sources.fedora_messaging.config == Path("/etc/statscache/fedora-messaging.toml")
     assert config.sources.fedmsg is None
@@ -154,8 +161,8 @@ def test_the_bus_of_today_is_deployed(tmp_path: Path) -> None:
 
 def test_credentials_are_handed_over_by_systemd(tmp_path: Path) -> None:
     """The service and each command find the files by the variables; what they hold is in neither unit nor command."""
-    derived = render(tmp_path, "RHEL 10", statscache_credentials={"PGPASSFILE": "hush"})
-    unit = (tmp_path / "statscache.service").read_text("utf-8")
+    derived = render(tmp_path, "RHEL 10", statscache_credentials={"PGPASSFILE": "hush"})["RHEL 10"]
+    unit = (tmp_path / "RHEL 10" / "statscache.service").read_text("utf-8")
     assert (
         "LoadCredential=PGPASSFILE:/etc/statscache/credentials/PGPASSFILE\nEnvironment=PGPASSFILE=%d/PGPASSFILE\n"
         in unit
@@ -166,14 +173,13 @@ def test_credentials_are_handed_over_by_systemd(tmp_path: Path) -> None:
     assert "hush" not in unit + "".join(command)
 
 
-@pytest.mark.parametrize(
-    "playbook", sorted(path.name for path in ANSIBLE.glob("*.yml") if "inventory" not in path.name)
-)
-def test_playbooks_are_understood(playbook: str) -> None:
+def test_playbooks_are_understood() -> None:
     """With the example's inventory."""
-    command = [str(BIN / "ansible-playbook"), "--syntax-check", "--inventory=inventory.example.yml", playbook]
+    playbooks = sorted(path.name for path in ANSIBLE.glob("*.yml") if "inventory" not in path.name)
+    command = [str(BIN / "ansible-playbook"), "--syntax-check", "--inventory=inventory.example.yml", *playbooks]
     done = subprocess.run(command, cwd=ANSIBLE, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r"^playbook: (.*)$", done.stdout, re.MULTILINE) == playbooks
 
 
 def test_stack_is_one_that_cloudformation_knows() -> None:
