@@ -3,6 +3,7 @@
 import gc
 import itertools
 import os
+import secrets
 import shutil
 import signal
 import tempfile
@@ -129,8 +130,11 @@ class Databases(Protocol):
     def create(self) -> str:
         """Make a new, empty database and return its SQLAlchemy URL."""
 
+    def copy(self, url: str) -> str:
+        """Copy a database that no one has open, and return the URL of the copy."""
+
     def drop(self, url: str) -> None:
-        """Remove a database that `create` made, also one with open connections."""
+        """Remove a database that `create` or `copy` made, also one with open connections."""
 
 
 class SQLiteDatabases:
@@ -146,6 +150,12 @@ class SQLiteDatabases:
         directory.mkdir()
         return f"sqlite:///{directory}/statscache.db"
 
+    def copy(self, url: str) -> str:
+        """Return the URL of a copy of the file; closing has brought the write-ahead log into it."""
+        new = self.create()
+        shutil.copyfile(str(make_url(url).database), str(make_url(new).database))
+        return new
+
     def drop(self, url: str) -> None:
         """Remove the file with its write-ahead log."""
         # At once: somebody who still uses it may make a file while the others are deleted.
@@ -156,17 +166,22 @@ class SQLiteDatabases:
 class PostgreSQLDatabases:
     """Makes PostgreSQL databases on one server."""
 
-    # Of all makers together: a server has one name for each database.
-    _numbers = itertools.count()
-
     def __init__(self, server: PostgreSQL) -> None:
         self._server = server
 
     def create(self) -> str:
         """Return the URL of a new database."""
-        name = f"test_{next(self._numbers)}"
+        return self._like("template0")
+
+    def copy(self, url: str) -> str:
+        """Return the URL of a new database with the same content."""
+        return self._like(str(make_url(url).database))
+
+    def _like(self, template: str) -> str:
+        # Several makers share the server.
+        name = f"test_{secrets.token_hex(8)}"
         # By the write-ahead log, the default, it took 90 ms of the processor instead of 20.
-        self._server.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+        self._server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return self._server.url(name)
 
     def drop(self, url: str) -> None:

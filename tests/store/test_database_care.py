@@ -74,10 +74,11 @@ def sale(number: int, **body: Any) -> bytes:
     return line(f"m{number}", NOON + 7200 * number, body=bought, users=[f"user{number % 4}"])
 
 
-@pytest.fixture
-def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
-    """A site with every kind of statistic, a gap, something quarantined, something held, and two snapshots."""
-    made = Site(database_url, tmp_path / "site", PLUGINS)
+@pytest.fixture(scope="module")
+def original(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The database and the directory of a site; `site` is a copy."""
+    url, directory = databases.create(), tmp_path_factory.mktemp("original")
+    made = Site(url, directory, PLUGINS)
     made.feed([*map(sale, range(40)), sale(40, bad=True), b"no message", line("held", 4_000_000_000)])
     with made.database.writing() as connection:
         coverage.record(connection, NOON, NOON + DAY, complete=True)
@@ -85,14 +86,26 @@ def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
     made.publish()
     made.feed(map(sale, range(41, 50)))
     made.publish()
-    yield made
     made.close()
+    yield url, directory
+    databases.drop(url)
 
 
 @pytest.fixture
-def elsewhere(database_url: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def site(original: tuple[str, Path], databases: Databases, tmp_path: Path) -> Iterator[Site]:
+    """A site with every kind of statistic, a gap, something quarantined, something held, and two snapshots."""
+    url = databases.copy(original[0])
+    shutil.copytree(original[1], tmp_path / "site")
+    made = Site(url, tmp_path / "site", PLUGINS)
+    yield made
+    made.close()
+    databases.drop(url)
+
+
+@pytest.fixture
+def elsewhere(original: tuple[str, Path], request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database of the other kind."""
-    if database_url.startswith("sqlite"):
+    if original[0].startswith("sqlite"):
         others: Databases = PostgreSQLDatabases(request.getfixturevalue("postgresql"))
     else:
         others = SQLiteDatabases(tmp_path)
@@ -384,8 +397,9 @@ def run(*command: str) -> None:
     assert done.returncode == 0, done
 
 
-def test_a_restored_database_publishes_on(site: Site, database_url: str, databases: Databases, tmp_path: Path) -> None:
+def test_a_restored_database_publishes_on(site: Site, databases: Databases, tmp_path: Path) -> None:
     """The target is ahead of it: the next generation is above both, and with what was missed the data is the same."""
+    database_url = site.database.engine.url.render_as_string(hide_password=False)
     with site.database.writing():
         # It is saved while it is in use.
         saved(database_url, tmp_path)
