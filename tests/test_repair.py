@@ -60,6 +60,8 @@ def test_these_are_the_commands_of_the_page() -> None:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with an archive of two days, a database that has counted it, and what it published."""
     home = Home(tmp_path_factory.mktemp("published"))
+    # One of each kind, and composes: to render those of all plugins takes most of the time of each test.
+    home.configure(f"[plugins]\nenabled = {[*PLUGINS]}\n")
     traffic = Traffic(start=NOON - 2 * DAY, end=NOON, per_day=120)
     (home.directory / "archive.ndjson").write_bytes(b"\n".join(simulate(traffic)) + b"\n")
     home.run("backfill", "archive.ndjson", *COMPLETE)
@@ -68,6 +70,18 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home.directory
 
 
+PLUGINS = (
+    "builds",
+    "builds-by-package",
+    "cloud-images",
+    "composes",
+    "contributors",
+    "recent-activity",
+    "release-dashboard",
+    "unique-contributors",
+    "volume",
+    "volume-by-topic",
+)
 COMPLETE = "--complete", str(NOON - 2 * DAY), str(NOON - DAY)
 
 

@@ -73,7 +73,7 @@ def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
     """A directory with a published site of the bundled plugins, and its database in one file."""
     directory = tmp_path / "whole"
     directory.mkdir()
-    traffic = Traffic(start=NOON - 2 * DAY, end=NOON, per_day=500)
+    traffic = Traffic(start=NOON - 2 * DAY, end=NOON, per_day=150)
     (directory / "archive").write_bytes(b"\n".join(simulate(traffic)))
     run = Command(directory, monkeypatch, capfd)
     assert run("backfill", "archive")[0] == 0
@@ -288,7 +288,8 @@ def test_decay_is_found_also_where_something_was_counted_since(database_url: str
             rows = connection.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).mappings().all()
         names = metadata.tables[table].primary_key.columns.keys()
         where = " AND ".join(f'"{name}" = :old_{name}' for name in names)
-        for column in columns:
+        # Each takes a check and most of a publication: half of them on each database, and all with `make kills`.
+        for column in columns if EVERYWHERE or len(columns) == 1 else columns[site.database.is_sqlite :: 2]:
             row = [row for row in rows if row[column]][-1]
             flipped = {int: lambda value: value ^ 64, str: lambda value: value[:-1] + "~"}.get(
                 type(row[column]), lambda value: value[:-1] + bytes([value[-1] ^ 1])
