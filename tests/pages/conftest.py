@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 import example_sites
-from browser import serving_tree
+from browser import running_chromium, serving_tree
 from small_site import whole_site
 
 
@@ -15,6 +16,13 @@ def whole() -> Iterator[None]:
     """Sites with all scripts: browsers run them."""
     with whole_site():
         yield
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests of pages."""
+    with running_chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,9 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from browser import WIDTHS, Visit, chromium
+from browser import WIDTHS, Visit
 from pages.test_browser_site import HEAVIEST, weight
 from statscache import layout
-
-__all__ = ["chromium"]
 
 BOARD = "v1/plugins/release-dashboard/dashboard.json"
 

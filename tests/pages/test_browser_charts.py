@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from browser import Visit, chromium
-
-__all__ = ["chromium"]
+from browser import Visit
 
 STACK = "plugins/volume-by-category/index.html"
 PANELS = "plugins/unique-contributors-by-category/index.html"

@@ -15,10 +15,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 import example_sites
-from browser import WIDTHS, Visit, chromium, serving_tree
+from browser import WIDTHS, Visit, serving_tree
 from statscache import layout
-
-__all__ = ["chromium"]
 
 HEAVIEST = 120_000
 """Bytes that a page and all that it loads may have, compressed."""

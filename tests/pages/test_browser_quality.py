@@ -9,10 +9,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 import example_sites
-from browser import BETWEEN, WIDTHS, Visit, chromium, serving_tree
+from browser import BETWEEN, WIDTHS, Visit, serving_tree
 from statscache import layout
-
-__all__ = ["chromium"]
 
 HEAVIEST = 120_000
 """Bytes that a page and all that it loads may have, compressed."""
@@ -142,11 +140,11 @@ def test_nothing_goes_wrong_in_a_year(trees: dict[str, Path], chromium: Browser)
 
 
 def test_hostile_names_make_nothing_scroll_sideways(trees: dict[str, Path], chromium: Browser) -> None:
-    """Between the widths of tours, also where no tour leads: on pages of a name, of documentation, and of none."""
+    """Between the widths of tours, also where no tour leads: on pages of a name, of decisions, and of none."""
     tree = trees["hostile"]
-    every = {*paths(tree), *(path.relative_to(tree).as_posix() for path in tree.rglob("docs/**/index.html"))}
+    decisions = [path.relative_to(tree).as_posix() for path in tree.glob("docs/adr/*/index.html")]
     with serving_tree(tree) as site, Visit(chromium, [site]) as visit:
-        for path in sorted(path for path in every if path.startswith("docs/") or not (tree / path).is_file()):
+        for path in (*decisions, *(path for path in paths(tree) if not (tree / path).is_file())):
             visit.open(site + path)
             for width in BETWEEN:
                 visit.look(width, "light")

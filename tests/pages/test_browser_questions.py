@@ -9,10 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 import example_sites
-from browser import Visit, chromium, serving_tree
+from browser import Visit, serving_tree
 from statscache import layout
-
-__all__ = ["chromium"]
 
 MOST_STEPS = 3
 LONGEST = 5_000

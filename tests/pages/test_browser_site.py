@@ -7,11 +7,9 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from browser import WIDTHS, Visit, chromium
+from browser import WIDTHS, Visit
 from statscache import layout
 from statscache.render import text
-
-__all__ = ["chromium"]
 
 HEAVIEST = 120_000
 """Bytes that a page and all that it loads may have, compressed."""

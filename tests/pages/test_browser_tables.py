@@ -8,10 +8,8 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
-from browser import WIDTHS, Visit, chromium
+from browser import WIDTHS, Visit
 from statscache import layout
-
-__all__ = ["chromium"]
 
 LAPTOP = 1280
 IMAGES = layout.page("cloud-images")

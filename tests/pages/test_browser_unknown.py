@@ -8,15 +8,13 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from browser import Visit, chromium, serving_tree
+from browser import Visit, serving_tree
 from pages.test_browser_widgets import elsewhere, texts
 from samples import NOON, Site, line
 from statscache.store import coverage
 from statscache.timeline import DAY
 from statscache_plugins.contributors import Contributors, UniqueContributors
 from statscache_plugins.volume import Volume
-
-__all__ = ["chromium"]
 
 FIRST = NOON - 7 * DAY
 """1 August 2015, noon."""

@@ -6,13 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from browser import Visit, chromium
+from browser import Visit
 from commands import Home, install_plugins
 from samples import line
 from small_site import WHOLE_SITE
 from statscache.service.livereload import Watcher
-
-__all__ = ["chromium"]
 
 PLUGIN = '''
 from statscache.plugins import Counter

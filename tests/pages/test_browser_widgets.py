@@ -13,12 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Browser, Locator, Page, expect
 
 import example_sites
-from browser import SCHEMES, WIDTHS, Visit, chromium, serving_files, serving_tree
+from browser import SCHEMES, WIDTHS, Visit, serving_files, serving_tree
 from conftest import ROOT
 from keypairs import write_key
 from published import BUILD, EDIT, PublishedSite, line
-
-__all__ = ["chromium"]
 
 WIDGETS = """
 <statscache-count plugin="edits" window="total"></statscache-count>

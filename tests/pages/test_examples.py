@@ -16,12 +16,10 @@ import pytest
 from playwright.sync_api import Browser, Route, expect
 
 import example_sites
-from browser import SCHEMES, WIDTHS, Visit, chromium, serving_files, serving_tree
+from browser import SCHEMES, WIDTHS, Visit, serving_files, serving_tree
 from conftest import ROOT
 from npm import NODE_MODULES, require_npm
 from statscache import layout
-
-__all__ = ["chromium"]
 
 ADDRESS = "https://stats.example.org/"
 PROGRAMS = {
