@@ -1,18 +1,19 @@
 """The target `s3`, against two servers that share nothing but the protocol, and through a proxy that misbehaves."""
 
 import gzip
-import http.client
 import itertools
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 import pytest
+import urllib3
+from botocore.loaders import create_loader
 from pydantic_core import PydanticUndefined
 
 from ca import Authority
@@ -21,6 +22,7 @@ from s3_servers import KEY_ID, SECRET, Answer, Fault, Moto, Proxy, Request, Seaw
 from samples import NOON, Buyers, Receipts, Sales, Site, follow, fresh_site, line, published_files
 from statscache import config, layout
 from statscache.exceptions import ConfigurationError, PublishError
+from statscache.plugins import Plugin
 from statscache.privacy.forget import forget
 from statscache.publish import cloudfront, headers
 from statscache.publish.s3 import S3Target
@@ -39,6 +41,12 @@ BOTH = pytest.mark.parametrize(
     ("store", "compressed"), [("moto", True), ("seaweedfs", False), ("seaweedfs", True)], indirect=["store"]
 )
 """Both servers, and both forms of text; without compression the slower server would show nothing new."""
+
+READER = urllib3.PoolManager()
+"""Whoever reads a bucket; keeps connections, for the tests read trees file by file."""
+
+one_loader = cache(create_loader)
+"""Reads the descriptions of services once: megabytes of JSON, for each client most of the time of a small test."""
 
 numbers = itertools.count()
 
@@ -85,6 +93,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setattr("botocore.session.create_loader", one_loader)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
     monkeypatch.setattr("statscache.publish.target.PAUSES", (0.0, 0.0))
 
@@ -118,8 +127,7 @@ class Bucket:
 
     def remove(self, keys: list[str]) -> None:
         """Delete objects behind the publisher's back."""
-        for key in keys:
-            self._client.delete_object(Bucket=self.name, Key=key)
+        self._client.delete_objects(Bucket=self.name, Delete={"Objects": [{"Key": key} for key in keys]})
 
     def put(self, key: str, data: bytes) -> None:
         """Overwrite an object behind the publisher's back."""
@@ -127,16 +135,11 @@ class Bucket:
 
     def get(self, key: str, **asked: str) -> tuple[int, Mapping[str, str], bytes]:
         """Return status, headers and body as a reader gets them who asks for nothing but `asked`."""
-        connection = http.client.HTTPConnection(urlsplit(self.server.endpoint).netloc, timeout=10)
-        connection.putrequest("GET", f"/{self.name}/{key}", skip_accept_encoding=True)
-        for name, value in asked.items():
-            connection.putheader(name.replace("_", "-"), value)
-        connection.endheaders()
-        answer = connection.getresponse()
-        try:
-            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
-        finally:
-            connection.close()
+        given = {"Accept-Encoding": urllib3.util.SKIP_HEADER}
+        given |= {name.replace("_", "-"): value for name, value in asked.items()}
+        url = f"{self.server.endpoint}/{self.name}/{key}"
+        found = READER.request("GET", url, headers=given, timeout=10, decode_content=False)
+        return found.status, found.headers, found.data
 
     def tree(self, directory: Path) -> Path:
         """Copy the site of the bucket into a directory, decoded as browsers do, and return the directory."""
@@ -166,11 +169,11 @@ def moto_bucket(moto: Moto) -> Bucket:
     return Bucket(moto)
 
 
-def new_site(directory: Path, section: config.S3Target) -> Site:
-    """Return a small site, which is published to a bucket and to a directory."""
+def new_site(directory: Path, section: config.S3Target, plugins: Sequence[type[Plugin]] = (Buyers,)) -> Site:
+    """Return a small site, which is published to a bucket and to a directory; each file costs requests."""
     url = f"sqlite:///{directory / 'statscache.db'}"
     targets = [section, {"name": "public", "path": directory / "site" / "public", "precompress": ()}]
-    site = fresh_site(url, directory / "site", (Sales, Buyers), publish={"targets": targets})
+    site = fresh_site(url, directory / "site", plugins, publish={"targets": targets})
     site.feed(MESSAGES)
     return site
 
@@ -387,7 +390,7 @@ def test_what_holds_a_forgotten_name_leaves_the_bucket_at_once(
     one_bucket: Bucket, tmp_path: Path, compressed: bool
 ) -> None:
     """Neither a path nor a byte of any object has it, those of retained snapshots included, without a grace."""
-    site = new_site(tmp_path, one_bucket.section(gzip=compressed))
+    site = new_site(tmp_path, one_bucket.section(gzip=compressed), (Sales, Buyers))
     for number in range(3):
         site.feed([line(f"z{number}", NOON + number, body={"buyer": "zaphod", "thing": "hat"})])
         site.publish()
@@ -446,26 +449,31 @@ def test_a_passing_fault_is_survived(one_bucket: Bucket, tmp_path: Path, fault: 
         site.close()
 
 
-@pytest.mark.parametrize(("method", "spared"), [("GET", 1), ("PUT", 1), ("PUT", 20), ("HEAD", 1), ("DELETE", 0)])
-def test_a_lasting_fault_is_said_and_made_up_for(one_bucket: Bucket, tmp_path: Path, method: str, spared: int) -> None:
+FAULTS = ("GET", 1), ("PUT", 1), ("PUT", 20), ("HEAD", 1), ("DELETE", 0)
+"""What fails from some moment on: the method, and how many of its requests are answered before."""
+
+
+def test_a_lasting_fault_is_said_and_made_up_for(one_bucket: Bucket, tmp_path: Path) -> None:
     """A server that goes down in a publish makes it fail with the target's name; the next one carries on."""
     with Proxy(one_bucket.server.endpoint) as proxy:
-        site = new_site(tmp_path, one_bucket.section(proxy, attempts=1))
+        site = new_site(tmp_path, one_bucket.section(proxy, attempts=1), (Sales, Buyers))
         site.publish()
-        site.feed([line("new", NOON + 90_000, body={"buyer": "pingou"})])
-        seen = itertools.count()
-
-        def go_down(request: Request) -> Fault | None:
-            return Fault.ERROR if request.method == method and next(seen) >= spared else None
-
-        proxy.disturb = go_down
-        with pytest.raises(PublishError, match=f"target bucket: {method} s3://{one_bucket.name}/site/v1/"):
+        for number, (method, spared) in enumerate(FAULTS):
+            site.feed([line(f"new{number}", NOON + 90_000, body={"buyer": f"pingou{number}"})])
+            proxy.disturb = once_answered(method, spared)
+            with pytest.raises(PublishError, match=f"target bucket: {method} s3://{one_bucket.name}/site/v1/"):
+                site.publish()
+            follow(one_bucket.tree(tmp_path / f"meanwhile {number}"))
+            proxy.disturb = lambda request: None
             site.publish()
-        follow(one_bucket.tree(tmp_path / "meanwhile"))
-        proxy.disturb = lambda request: None
-        site.publish()
-        assert_right(one_bucket, site, tmp_path / "after")
+            assert_right(one_bucket, site, tmp_path / f"after {number}")
         site.close()
+
+
+def once_answered(method: str, spared: int) -> Callable[[Request], Fault | None]:
+    """Return a disturbance of all requests of a method but the first ones."""
+    seen = itertools.count()
+    return lambda request: Fault.ERROR if request.method == method and next(seen) >= spared else None
 
 
 @pytest.mark.parametrize(
@@ -504,15 +512,15 @@ def test_many_questions_become_one_listing(bucket: Bucket) -> None:
     with Proxy(bucket.server.endpoint) as proxy:
         for compressed in (False, True):
             target = S3Target(bucket.section(proxy, gzip=compressed, prefix=f"site-{compressed}"))
-            files = [File(f"v1/objects/{number % 256:02x}/{number}.json", b"{}" * number) for number in range(1, 301)]
-            target.write(files[:200])
+            files = [File(f"v1/objects/{number:02x}/{number}.json", b"{}" * number) for number in range(1, 121)]
+            target.write(files[80:])
             proxy.requests.clear()
-            assert [target.holds(file.path, len(file.data)) for file in files] == [True] * 200 + [False] * 100
+            assert [target.holds(file.path, len(file.data)) for file in files] == [False] * 80 + [True] * 40
             assert not any(target.holds(file.path, len(file.data) + 1) for file in files)
             asked = proxy.asked("HEAD")
-            assert len(asked) == (500 - 100 if compressed else 100)
+            assert len(asked) == (100 + 20 + 40 if compressed else 100)
             assert len(proxy.asked("GET")) == 1
-            assert target.requests == 200 + len(proxy.requests)
+            assert target.requests == 40 + len(proxy.requests)
             target.close()
 
 

@@ -3,6 +3,7 @@
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -71,14 +72,28 @@ class Sshd(Server):
             "StrictHostKeyChecking": "yes",
             "BatchMode": "yes",
             "Port": self.port,
+            # One login for all that a module of tests does: two key exchanges took longer than what they were for.
+            "ControlMaster": "auto",
+            "ControlPath": self.directory / "login",
+            "ControlPersist": "yes",
         }
         # No file of the user's is read.
         return "ssh -F none " + " ".join(f"-o {name}={value}" for name, value in options.items())
 
     def restrict(self, command: str) -> None:
-        """Let the key run this command only, from the next login on; an empty one lifts that."""
+        """Let the key run this command only; an empty one lifts that."""
+        self._log_out()
         key = (self.directory / "user-key.pub").read_text()
         (self.directory / "authorized-keys").write_text(f'restrict,command="{command}" {key}' if command else key)
+
+    def stop(self, number: signal.Signals | None = None) -> None:
+        """End the login and the server."""
+        self._log_out()
+        super().stop(number)
+
+    def _log_out(self) -> None:
+        if (self.directory / "login").exists():
+            subprocess.run([*self.rsh.split(), "-O", "exit", "127.0.0.1"], check=True, capture_output=True)
 
     def destination(self, path: Path) -> str:
         """Return how the target addresses a directory on this host."""
