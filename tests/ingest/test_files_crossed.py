@@ -27,16 +27,18 @@ OF_THE_STATISTIC = "plugins/fields.py"
 def called(files: set[str]) -> Iterator[None]:
     """Add the files of the package in which a function is called."""
 
+    names: set[str] = set()
+
     def note(frame: FrameType, event: str, arg: object) -> None:
-        path = Path(frame.f_code.co_filename)
-        if event == "call" and path.is_relative_to(ROOT):
-            files.add(path.relative_to(ROOT).as_posix())
+        if event == "call":
+            names.add(frame.f_code.co_filename)
 
     sys.setprofile(note)
     try:
         yield
     finally:
         sys.setprofile(None)
+    files |= {path.relative_to(ROOT).as_posix() for path in map(Path, names) if path.is_relative_to(ROOT)}
 
 
 def test_a_message_crosses_at_most_26_files_and_the_documentation_names_them(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from commands import Home, install_plugins
 from samples import NOON, line
 
 HANGS = """
-import re
+import re, time
 from statscache.plugins import Counter
 
 class Loop(Counter):
@@ -26,6 +26,16 @@ class Loop(Counter):
     def observe(self, message):
         while message.body.get("hang") == "loop":
             pass
+        yield (message.topic,)
+
+class Waits(Loop):
+    \"\"\"Waits for what never comes.\"\"\"
+
+    name = "waits"
+
+    def observe(self, message):
+        while message.body.get("hang") == "waits":
+            time.sleep(60)
         yield (message.topic,)
 
 class Wild(Counter):
@@ -48,7 +58,7 @@ class Merges(Loop):
 
     def observe(self, message):
         if message.body.get("hang") == "merges":
-            self.kind.merge = lambda *_: [None for _ in iter(int, 1)]
+            self.kind.merge = lambda *_: time.sleep(600)
         yield (message.topic,)
 
 class Renders(Loop):
@@ -62,15 +72,15 @@ class Renders(Loop):
     def documents(self, state):
         yield from super().documents(state)
         while any(row["topic"] == "renders" for row in self.latest(state)):
-            pass
+            time.sleep(60)
 
-PLUGINS = [Loop, Wild, Merges, Renders]
+PLUGINS = [Loop, Waits, Wild, Merges, Renders]
 """
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """A home where both plugins are installed, and may take two seconds."""
+    """A home where these plugins are installed, and may take two seconds."""
     made = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", HANGS)))
     made.configure("[plugins]\nhang_timeout = 2\n")
     return made
@@ -108,23 +118,22 @@ def test_a_plugin_that_hangs_has_that_message_quarantined_and_goes_on(home: Home
     hangs(home, "rebuild", hang)
 
 
-@pytest.mark.parametrize("hang", ["loop"])
-def test_a_plugin_that_hangs_on_several_messages_is_suspended_and_the_others_go_on(home: Home, hang: str) -> None:
+def test_a_plugin_that_hangs_on_several_messages_is_suspended_and_the_others_go_on(home: Home) -> None:
     """Each costs a restart, so after the third the plugin is taken for broken."""
     lines = [line(f"{number:x}", NOON + number) for number in range(40)]
     for number in (10, 20, 30):
-        lines[number] = line(f"poison-{number}", NOON + number, body={"hang": hang})
+        lines[number] = line(f"poison-{number}", NOON + number, body={"hang": "waits"})
     (home.directory / "archive").write_bytes(b"\n".join(lines))
     for _ in range(3):
         hangs(home, "backfill", "archive")
     done = home.run("backfill", "archive")
     assert done.stdout.startswith("40 read, 40 accepted")
-    assert f"plugin {hang} is suspended: it did not return within 2 s, working on message poison-30" in done.stderr
+    assert "plugin waits is suspended: it did not return within 2 s, working on message poison-30" in done.stderr
     state = home.json("status", status=3)
     states = {row["name"]: row["state"] for row in state["plugins"]}
-    assert states.pop(hang) == "failed"
+    assert states.pop("waits") == "failed"
     assert set(states.values()) == {"ok"}
-    assert [concern.split(":")[0] for concern in state["concerns"]] == [f"plugin {hang}"]
+    assert [concern.split(":")[0] for concern in state["concerns"]] == ["plugin waits"]
     trace = (home.directory / "statscache.hang.last").read_text(errors="replace")
     assert "extra_plugins.py" in trace
 
