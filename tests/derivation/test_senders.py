@@ -128,7 +128,12 @@ def test_a_module_of_tests_that_cannot_be_collected_is_noticed(tmp_path: Path) -
     (tests / "test_good.py").write_text("def test_nothing():\n    pass\n")
     paths = Path(__file__).parents[1] / "support" / "senders.py", tmp_path / "out.ndjson", tests
     command = [sys.executable, "-W", "ignore", *map(str, paths)]
-    environment = {**os.environ, "PYTHONPATH": str(packages)}
+    # One of them is as good as all, and quicker.
+    few = tmp_path / "packages"
+    few.mkdir()
+    for path in packages.glob("noggin_messages*"):
+        (few / path.name).symlink_to(path)
+    environment = {**os.environ, "PYTHONPATH": str(few)}
 
     def run() -> "subprocess.CompletedProcess[str]":
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)

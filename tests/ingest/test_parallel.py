@@ -118,24 +118,36 @@ class Backwards(Executor):
         return future
 
 
-def test_any_number_of_processes_gives_the_same_snapshot(database_url: str, tmp_path: Path) -> None:
-    """History and a rebuild in two processes come to the bytes, and the counts, of one."""
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A path of modules with which history is accepted in several transactions."""
+    return str(install_plugins(tmp_path_factory.mktemp("several") / "extra", SMALL_BATCHES + BRAKE))
+
+
+@pytest.fixture(scope="module")
+def alone(several: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[bytes], Any, str]:
+    """History, what one process said of it, and the snapshot that it came to."""
     # All bundled plugins have something of it: counts and amounts, spans, members, and the newest of all.
-    traffic = [*simulate(Traffic(NOON, NOON + 43200, per_day=8_000, people=40)), *map(build, range(20))]
-    content = [*messages(10_000), *traffic]
-    outcomes, ids = [], []
-    several = str(install_plugins(tmp_path / "extra", SMALL_BATCHES + BRAKE))
-    for jobs, environment in (("1", {}), ("2", {"STATSCACHE_DATABASE__URL": database_url})):
-        home = Home(tmp_path / f"with {jobs}", PYTHONPATH=several, **environment)
-        outcomes.append(home.json("backfill", archive(home, content), "--jobs", jobs))
-        ids.append(home.json("publish")["id"])
-    assert outcomes[0] == outcomes[1]
-    accepted = 10_000 + len(traffic)
-    assert (outcomes[0]["accepted"], outcomes[0]["known"], outcomes[0]["quarantined"]) == (accepted, 1, 1)
-    assert ids[0] == ids[1]
+    traffic = simulate(Traffic(NOON, NOON + 43200, per_day=4_000, people=40, packages=40))
+    content = [*messages(SMALL_BATCH + 600), *traffic, *map(build, range(20))]
+    home = Home(tmp_path_factory.mktemp("alone"), PYTHONPATH=several)
+    outcome = home.json("backfill", archive(home, content), "--jobs", "1")
+    return content, outcome, home.json("publish")["id"]
+
+
+def test_any_number_of_processes_gives_the_same_snapshot(
+    alone: tuple[list[bytes], Any, str], several: str, database_url: str, tmp_path: Path
+) -> None:
+    """History and a rebuild in two processes come to the bytes, and the counts, of one."""
+    content, outcome, id = alone
+    # A copy, and what is none.
+    assert (outcome["accepted"], outcome["known"], outcome["quarantined"]) == (len(content) - 2, 1, 1)
+    home = Home(tmp_path / "home", PYTHONPATH=several, STATSCACHE_DATABASE__URL=database_url)
+    assert home.json("backfill", archive(home, content), "--jobs", "2") == outcome
+    assert home.json("publish")["id"] == id
     names = [row["name"] for row in home.json("plugins")["plugins"]]
     home.run("rebuild", *names, "--jobs", "2")
-    assert home.json("publish", "--force")["id"] == ids[0]
+    assert home.json("publish", "--force")["id"] == id
     home.run("db", "check")
 
 
@@ -284,7 +296,7 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     # It is given out when what came first has been prepared.
     content[4_000] = line("deadly", NOON, body={"deadly": str(trap)})
     ids = []
-    for name in ("undisturbed", "killed"):
+    for name, jobs in (("undisturbed", "1"), ("killed", "2")):
         home = Home(tmp_path / name, PYTHONPATH=str(extra))
         history = archive(home, content)
         if name == "killed":
@@ -292,7 +304,7 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
             done = home.run("backfill", history, "--jobs", "2", status=1)
             assert "run the same again to carry on" in done.stderr
             assert 0 < home.json("status")["journal"]["messages"] < 5_000
-        again = home.json("backfill", history, "--jobs", "2")
+        again = home.json("backfill", history, "--jobs", jobs)
         ids.append(home.json("publish")["id"])
     assert not trap.exists()
     assert ids[0] == ids[1]

@@ -13,6 +13,7 @@ from statscache.exceptions import DocumentError, PluginError
 from statscache.message import Message
 from statscache.parsing import parse
 from statscache.plugins import Counter, Plugin, State
+from statscache.plugins.registry import Registry
 from statscache.simulator import ALL, Traffic, simulate
 from statscache.timeline import DAY
 
@@ -109,9 +110,10 @@ def traffic() -> list[bytes]:
 
 def test_bundled_plugins_declare_what_their_rows_have(traffic: list[bytes]) -> None:
     """A table is the same with rows and without, in every document."""
-    assert all(parse(each) for each in traffic[:10])
+    named = [(parse(each).name, each) for each in traffic]
     for plugin in bundled.BUNDLED:
-        full = testing.try_plugin(plugin(), traffic).files
+        wants = Registry([plugin()]).interested
+        full = testing.try_plugin(plugin(), [each for name, each in named if wants(name)]).files
         empty = files(plugin, *([OTHER] if plugin.topics else []))
         for path, data in empty.items():
             if path.endswith(".csv") and not path.startswith("series/"):

@@ -47,15 +47,20 @@ def named(number: int, *users: str, **body: Any) -> bytes:
 
 
 def counts(site: Site) -> list[tuple[str, int]]:
-    """Return the names and counts that are published, oldest first."""
+    """Publish, and return the names and counts that are published, oldest first."""
     site.publish()
     rows = site.document("v1/plugins/popularity/latest.json")["rows"]
     return [(row["username"], row["references"]) for row in reversed(rows)]
 
 
 def volumes(site: Site) -> dict[int, int]:
-    """Return the number of messages in each hour, as published."""
+    """Publish, and return the number of messages in each hour, as published."""
     site.publish()
+    return hours(site)
+
+
+def hours(site: Site) -> dict[int, int]:
+    """Return the number of messages in each hour, as published before."""
     return {row["timestamp"]: row["scalar"] for row in site.document("v1/plugins/hourly-volume/latest.json")["rows"]}
 
 
@@ -106,7 +111,7 @@ def test_killed_anywhere_the_rows_lose_nothing(site: Site) -> None:
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()
         site.database.engine.dispose()
-        assert (counts(site), volumes(site)) == ([("ralph", 1)], {NOON: 1}), f"killed before operation {at}"
+        assert (counts(site), hours(site)) == ([("ralph", 1)], {NOON: 1}), f"killed before operation {at}"
     assert at > 15, "hardly anything was interrupted"
     assert counts(site) == [("ralph", 1), ("ralph", 2), ("pingou", 1), ("ralph", 3)]
     assert volumes(site) == {NOON: 4}
