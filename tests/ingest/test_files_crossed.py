@@ -26,7 +26,6 @@ OF_THE_STATISTIC = "plugins/fields.py"
 @contextmanager
 def called(files: set[str]) -> Iterator[None]:
     """Add the files of the package in which a function is called."""
-
     names: set[str] = set()
 
     def note(frame: FrameType, event: str, arg: object) -> None:
