@@ -37,13 +37,15 @@ class Lifecycle:
         with self._database.writing() as connection:
             journal.lock(connection)
             rows = positions.load(connection)
+            versions = {plugin.name: plugin.state_version for plugin in self._registry if plugin.name not in rows}
+            new = positions.register(connection, versions, journal.removed(connection).until)
             for plugin in self._registry:
-                row = rows.get(plugin.name)
-                if row is None:
-                    register(connection, plugin)
-                elif self._is_due(row, plugin):
+                if plugin.name in new:
+                    _clear(connection, plugin, new[plugin.name])
+                elif self._is_due(row := rows[plugin.name], plugin):
                     _log.info("plugin %s has changed: it is rebuilt from the journal", plugin.name)
                     reset(connection, plugin, positions.lock(connection, [row.id])[plugin.name])
+            positions.save(connection, [*new.values()])
             positions.activate(connection, active, problems)
 
     def _is_due(self, row: Position | None, plugin: Plugin) -> bool:
@@ -142,14 +144,6 @@ class Lifecycle:
 def is_outdated(stored: str, ours: str) -> bool:
     """Return True if state of version `stored` has to be rebuilt for `ours`; an older release never rebuilds."""
     return stored != ours and int(stored.split()[0]) <= int(ours.split()[0])
-
-
-def register(connection: Connection, plugin: Plugin) -> None:
-    """Make a plugin known to the database, at the beginning of the journal and without state."""
-    positions.register(connection, plugin.name, plugin.state_version, journal.removed(connection).until)
-    row = positions.load(connection)[plugin.name]
-    _clear(connection, plugin, row)
-    positions.save(connection, [row])
 
 
 def reset(connection: Connection, plugin: Plugin, row: Position) -> None:

@@ -182,15 +182,28 @@ class Position:
         }
 
 
-def register(connection: Connection, name: str, version: str, complete_from: int | None = None) -> None:
-    """Make a row for a plugin that the database has not seen; it starts at the beginning of the journal."""
-    new = {"version": version, "complete_from": complete_from, "fast_revision": -1, "slow_revision": -1}
+def register(
+    connection: Connection, versions: Mapping[str, str], complete_from: int | None = None
+) -> dict[str, Position]:
+    """Make rows for plugins that the database has not seen, at the beginning of the journal; return them by name.
+
+    Args:
+        connection: The transaction, which keeps others from making them too.
+        versions: The version of each plugin's state, by the plugin's name.
+        complete_from: When the first message was sent that they can count, if the journal has lost some.
+    """
+    if not versions:
+        return {}
+    new = {"complete_from": complete_from, "fast_revision": -1, "slow_revision": -1}
     new |= {"missed": False, "loss_explained": False}
-    new |= {"name": name, "position": 0, "revision": 0, "failures": 0, "active": True, "checksum": 0}
-    connection.execute(insert(plugin).values(new))
-    row = load(connection)[name]
-    row.is_sound = True
-    save(connection, [row])
+    new |= {"position": 0, "revision": 0, "failures": 0, "active": True, "checksum": 0}
+    values = [{**new, "name": name, "version": version} for name, version in versions.items()]
+    connection.execute(insert(plugin), values)
+    rows = {name: row for name, row in load(connection).items() if name in versions}
+    for row in rows.values():
+        row.is_sound = True
+    save(connection, [*rows.values()])
+    return rows
 
 
 def active(connection: Connection) -> tuple[set[str], set[tuple[str, str]]]:

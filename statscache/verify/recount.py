@@ -115,9 +115,9 @@ def _fold(
         watch: Called with the plugin that is running.
     """
     with scratch.writing() as connection:
+        rows = positions.register(connection, {plugin.name: "recount" for plugin in shares})
         for plugin in shares:
-            positions.register(connection, plugin.name, "recount")
-            plugin.kind.clear(connection, positions.load(connection)[plugin.name].id)
+            plugin.kind.clear(connection, rows[plugin.name].id)
     at = 0
     while chunk := catchup.take_chunk(read):
         records = [record for _, record in chunk]

@@ -208,8 +208,7 @@ def test_a_set_is_as_small_as_it_can_be(database: Database, members: list[int], 
 def test_marks_of_keys_go_when_a_render_has_seen_them(database: Database) -> None:
     """Many of them become one row, which no render clears that began before the last of them."""
     with database.writing() as connection:
-        positions.register(connection, "sales", "1")
-        row = positions.load(connection)["sales"]
+        row = positions.register(connection, {"sales": "1"})["sales"]
         for revision in range(1, 40):
             row.revision = revision
             positions.mark(connection, row, [("latest", 0)], changed_keys.pack([revision, 0, 0], [2024, 2023, 2023]))
