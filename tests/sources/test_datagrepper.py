@@ -27,10 +27,10 @@ START, END = NOON, NOON + 6 * 3600
 @pytest.fixture(scope="module")
 def messages() -> list[bytes]:
     """Six hours of both buses, with fractions of seconds, many in one second, and bodies that are easily mangled."""
-    traffic = [*simulate(Traffic(START, END, per_day=6_000, people=50, packages=50))]
+    traffic = [*simulate(Traffic(START, END, per_day=2_000, people=50, packages=50))]
     people = [
-        line(f"new-{n}", START + 0.25 + n * 13, "org.fedoraproject.prod.wiki.article.edit", {"n": n}, [f"user{n % 7}"])
-        for n in range(1_500)
+        line(f"new-{n}", START + 0.25 + n * 39, "org.fedoraproject.prod.wiki.article.edit", {"n": n}, [f"user{n % 7}"])
+        for n in range(500)
     ]
     crowd = [line(f"crowd-{n}", START + 100 + n / 512, body={"n": n}) for n in range(400)]
     texts = ['\\N \\n "\\" \t\n\r', "\\.", "', \x01\x02", "äöü 🎩", "", "\u2028", "{", 10**15 + 0.5, -0.0, 2**63]
