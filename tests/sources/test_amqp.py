@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 from struct import pack
@@ -15,7 +16,7 @@ from typing import Any
 import orjson
 import pika
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from broker import PROGRAM, QUEUE, RabbitMQ
@@ -110,19 +111,34 @@ def installed(broker: RabbitMQ, directory: Path, database_url: str, *settings: s
 
 def accepted(home: Home) -> int:
     """Return how many messages are in the journal, which may not be there yet."""
+    with database(home) as engine:
+        return head(engine)
+
+
+@contextmanager
+def database(home: Home) -> Iterator[Engine]:
+    """Give an engine on the database of a home."""
     engine = create_engine(home.environment["STATSCACHE_DATABASE__URL"])
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def head(engine: Engine) -> int:
+    """Return how many messages are in the journal, which may not be there yet."""
     try:
         with engine.connect() as connection:
             return int(connection.scalar(text("SELECT head FROM journal")) or 0)
     except DBAPIError:
         return 0
-    finally:
-        engine.dispose()
 
 
 def await_accepted(home: Home, number: int, service: Process) -> None:
     """Return when so many messages are in the journal."""
-    wait_for(lambda: accepted(home) == number, lambda: f"{accepted(home)} of {number} accepted\n{service.text}")
+    # A connection for each look would take as long as what is waited for.
+    with database(home) as engine:
+        wait_for(lambda: head(engine) == number, lambda: f"{head(engine)} of {number} accepted\n{service.text}")
 
 
 def end(service: Process, number: signal.Signals | None = signal.SIGTERM) -> None:
