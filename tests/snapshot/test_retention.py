@@ -7,18 +7,21 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from samples import KINDS, NOON, Site, follow, line
+from samples import NOON, Buyers, Customers, Sales, Site, follow, line
 from statscache import layout
 from statscache.snapshot import retention, tree
 from statscache.store import schema
 
 HOUR, DAY = 3600, 86400
 
+PLUGINS = Sales, Buyers, Customers
+"""With documents, a document for each key, and members of sets."""
+
 
 @pytest.fixture
 def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
     """A site of which two snapshots are published; it keeps three, a week at most, and a day of grace."""
-    made = Site(database_url, tmp_path, KINDS, publish={"retention": {"snapshots": 3, "days": 7, "grace_hours": 24}})
+    made = Site(database_url, tmp_path, PLUGINS, publish={"retention": {"snapshots": 3, "days": 7, "grace_hours": 24}})
     for number in range(2):
         publish(made, number)
     yield made
@@ -157,7 +160,7 @@ def test_objects_of_a_build_that_was_killed_are_collected(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was rendered for a snapshot that never came is garbage after the grace, in the database too."""
-    site = Site(database_url, tmp_path, KINDS, publish={"retention": {"grace_hours": 0}})
+    site = Site(database_url, tmp_path, PLUGINS, publish={"retention": {"grace_hours": 0}})
     site.feed([line("a", NOON, body={"buyer": "ann", "thing": "tea"})])
     site.publish()
     site.feed([line("b", NOON + 1, body={"buyer": "bob", "thing": "tea"})])

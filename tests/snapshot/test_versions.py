@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from samples import KINDS, NOON, Prices, Sales, Site, follow, line
+from samples import NOON, Buyers, Customers, Prices, Sales, Site, follow, line
 from statscache import canonical, resources
 from statscache.exceptions import PublisherBusy, PublishError, UnknownSnapshot
 from statscache.layout import INDEX, STATUS
@@ -25,6 +25,9 @@ from statscache.render.pages import Pages
 from statscache.snapshot import manifest, tree
 from statscache.store import Database, coverage, locks, published, schema
 from statscache.store.published import Entry
+
+PLUGINS = Sales, Buyers, Customers
+"""With documents, a document for each key, and members of sets."""
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def plain_site(tmp_path: Path) -> Iterator[Site]:
 
 def twice_published(url: str, directory: Path) -> Iterator[Site]:
     """Yield a site of which two snapshots are published."""
-    made = Site(url, directory, KINDS, publish={"retention": {"snapshots": 3, "days": 7, "grace_hours": 1}})
+    made = Site(url, directory, PLUGINS, publish={"retention": {"snapshots": 3, "days": 7, "grace_hours": 1}})
     made.feed([line("a", NOON, body={"buyer": "ann", "thing": "tea"})])
     made.publish()
     made.feed([line("b", NOON + 60, body={"buyer": "bob", "thing": "pie"})])
@@ -167,14 +170,14 @@ def test_caches_are_invalidated_after_upgrade_and_rollback_only(
 ) -> None:
     """News spread by the caches' own rules; pages of another release, and what is taken back, do not wait for them."""
     invalidated: list[int] = []
-    made = Site(database_url, tmp_path, KINDS)
+    made = Site(database_url, tmp_path, PLUGINS)
     monkeypatch.setattr(DirectoryTarget, "invalidate", lambda _: invalidated.append(made.document(INDEX)["generation"]))
     for number in range(2):
         made.feed([line(f"m{number}", NOON + number, body={"buyer": "ann", "thing": "tea"})])
         first = made.publish()
     assert invalidated == []
     made.close()
-    made = Site(database_url, tmp_path, KINDS, publish={"title": "another release"})
+    made = Site(database_url, tmp_path, PLUGINS, publish={"title": "another release"})
     made.publish()
     made.publish()
     assert invalidated == [3]
@@ -189,11 +192,11 @@ def test_an_invalidation_is_due_until_it_is_done(
 ) -> None:
     """A dry run, a publisher that is killed and a cache that refuses take nothing of it away; readers are served."""
     done: list[int] = []
-    made = Site(database_url, tmp_path, KINDS)
+    made = Site(database_url, tmp_path, PLUGINS)
     made.feed([line("a", NOON, body={"buyer": "ann", "thing": "tea"})])
     made.publish()
     made.close()
-    made = Site(database_url, tmp_path, KINDS, publish={"title": "another release"})
+    made = Site(database_url, tmp_path, PLUGINS, publish={"title": "another release"})
 
     def refuse(_: DirectoryTarget) -> None:
         raise PublishError("no")
@@ -218,7 +221,7 @@ def test_an_invalidation_is_due_until_it_is_done(
 def test_a_page_that_failed_is_no_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is made when it can be, and caches are left alone."""
     invalidated: list[int] = []
-    made = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, KINDS)
+    made = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, PLUGINS)
     monkeypatch.setattr(DirectoryTarget, "invalidate", lambda _: invalidated.append(1))
     made.feed([line("a", NOON, body={"buyer": "ann", "thing": "tea"})])
     whole = made.publish()
