@@ -31,6 +31,8 @@ NAME = "zaphod"
 THEN = datetime(2015, 8, 8, 12)  # noqa: DTZ001 - the column has no zone
 FUTURE = 32503680000 - 1
 HATS = "org.fedoraproject.prod.shop.sale"
+ZSTANDARD = re.compile(re.escape(b"\x28\xb5\x2f\xfd"))
+"""How zstandard's frames begin."""
 
 
 class Quotes(Log):
@@ -142,7 +144,7 @@ def unpacked(data: bytes) -> Iterator[bytes]:
     yield data
     if data[:2] == b"\x1f\x8b":
         yield gzip.decompress(data)
-    for match in re.finditer(re.escape(b"\x28\xb5\x2f\xfd"), data):
+    for match in ZSTANDARD.finditer(data):
         try:
             yield zstandard.ZstdDecompressor().decompressobj().decompress(data[match.start() :])
         except zstandard.ZstdError:
@@ -151,14 +153,12 @@ def unpacked(data: bytes) -> Iterator[bytes]:
 
 def dump(database: Database) -> Iterator[tuple[str, bytes]]:
     """Yield every value of every table, with where it is."""
-    there = sa.MetaData()
     with database.reading() as connection:
-        there.reflect(connection)
-        for table in there.sorted_tables:
-            for row in connection.execute(sa.select(table)):
+        for table in sa.inspect(connection).get_table_names():
+            for row in connection.execute(sa.text(f'SELECT * FROM "{table}"')):
                 for column, value in row._mapping.items():
                     data = bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
-                    yield f"{table.name}.{column}", data
+                    yield f"{table}.{column}", data
 
 
 def traces(site: Site, *directories: Path) -> list[tuple[str, bytes]]:
