@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from conftest import Databases
-from samples import make_empty, steps_of
+from samples import empty, steps_of
 from statscache import layout
 from statscache.snapshot import manifest, parts, tree
 from statscache.store import Database, published
@@ -23,21 +23,21 @@ Files = dict[str, Entry]
 
 
 @pytest.fixture(scope="module")
-def url(databases: Databases) -> Iterator[str]:
-    """A database that the examples share, one after the other."""
-    made = databases.create()
-    make_empty(made)
+def opened(databases: Databases) -> Iterator[Database]:
+    """A database that tests and their examples share, one after the other."""
+    url = databases.create()
+    made = Database(url)
+    made.prepare()
     yield made
-    databases.drop(made)
+    made.close()
+    databases.drop(url)
 
 
 @pytest.fixture
-def database(url: str) -> Iterator[Database]:
+def database(opened: Database) -> Database:
     """An empty database."""
-    make_empty(url)
-    opened = Database(url)
-    yield opened
-    opened.close()
+    empty(opened)
+    return opened
 
 
 def entry(content: int) -> Entry:
@@ -121,39 +121,37 @@ TREES = st.dictionaries(NAMES, st.builds(entry, st.integers(0, 3)), max_size=12)
 @pytest.mark.parametrize("largest", [1, 3])
 @given(trees=st.lists(TREES, min_size=2, max_size=3))
 def test_a_difference_leads_from_any_tree_to_any_other(
-    url: str, largest: int, at_once: int, trees: list[Files]
+    opened: Database, largest: int, at_once: int, trees: list[Files]
 ) -> None:
     """Applied to the files of the old tree, it gives those of the new; and a tree's root does not know its past."""
     with pytest.MonkeyPatch.context() as patch:
         # A small limit splits small directories, by several digits.
         patch.setattr(manifest, "LARGEST", largest)
         patch.setattr(parts, "AT_ONCE", max(at_once, largest))
-        make_empty(url)
-        database = Database(url)
+        empty(opened)
         roots: list[str | None] = []
         current: Files = {}
         for files in trees:
-            roots.append(bring(database, current, files))
+            roots.append(bring(opened, current, files))
             current = files
         for old_root, old in zip(roots, trees, strict=True):
             for new_root, new in zip(roots, trees, strict=True):
                 if new_root is None:
                     continue
-                changed, removed, _ = difference(database, [old_root], new_root)
+                changed, removed, _ = difference(opened, [old_root], new_root)
                 result = {path: item for path, item in old.items() if path not in removed} | changed
                 assert result == new
                 assert not changed.keys() & removed
                 assert all(old.get(path) != item for path, item in changed.items())
         if roots[-1] is not None:
             # From several trees at once, it is what differs from any of them.
-            changed, removed, _ = difference(database, roots[:-1], roots[-1])
+            changed, removed, _ = difference(opened, roots[:-1], roots[-1])
             assert changed == {
                 path: item for path, item in trees[-1].items() if any(old.get(path) != item for old in trees[:-1])
             }
             assert removed == {path for old in trees[:-1] for path in old} - trees[-1].keys()
-        make_empty(url)
-        assert bring(database, {}, trees[-1]) == roots[-1]
-        database.close()
+        empty(opened)
+        assert bring(opened, {}, trees[-1]) == roots[-1]
 
 
 def test_a_directory_is_split_exactly_where_it_has_over_64_entries(database: Database) -> None:
@@ -181,25 +179,23 @@ def test_a_directory_is_split_exactly_where_it_has_over_64_entries(database: Dat
 
 
 @given(data=st.data())
-def test_a_directory_does_not_know_its_past(url: str, data: st.DataObject) -> None:
+def test_a_directory_does_not_know_its_past(opened: Database, data: st.DataObject) -> None:
     """Whatever was added and removed before, the same names give the same manifests, and the same rows of parts."""
     numbers = st.sets(st.integers(0, 300), max_size=200)
     steps = data.draw(st.lists(numbers, min_size=2, max_size=4))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest, "LARGEST", 4)
         patch.setattr(parts, "AT_ONCE", data.draw(st.sampled_from([4, 16, 4096])))
-        make_empty(url)
-        database = Database(url)
+        empty(opened)
         current: Files = {}
         for step in steps:
             files = {f"v1/plugins/p/by/{number}.json": entry(number % 3) for number in step}
-            root = bring(database, current, files)
+            root = bring(opened, current, files)
             current = files
-        rows = part_rows(database)
-        make_empty(url)
-        assert bring(database, {}, current) == (root if current else None)
-        assert part_rows(database) == rows
-        database.close()
+        rows = part_rows(opened)
+        empty(opened)
+        assert bring(opened, {}, current) == (root if current else None)
+        assert part_rows(opened) == rows
 
 
 def test_one_change_among_many_costs_few_small_manifests(tmp_path: Path) -> None:
