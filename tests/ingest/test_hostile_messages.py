@@ -16,7 +16,6 @@ import pytest
 
 from bundled import BUNDLED
 from commands import Home
-from conftest import Databases
 from samples import KINDS, NOON, TOPIC, Site, line
 from statscache.derivation.table import TABLE
 from statscache.derivation.values import without_addresses
@@ -493,7 +492,7 @@ class People(Distinct):
 
 @pytest.mark.parametrize("keep", [None, 1])
 def test_dropped_keys_need_no_history_and_leave_what_a_rebuild_would(
-    keep: int | None, database_url: str, databases: Databases, tmp_path: Path
+    keep: int | None, database_url: str, tmp_path: Path
 ) -> None:
     """In every kind: dropped before, between or behind the messages, and in a copy; also what the journal has lost."""
     plugins: tuple[type[Plugin], ...] = (*KINDS, People)
@@ -555,8 +554,7 @@ def test_dropped_keys_need_no_history_and_leave_what_a_rebuild_would(
     assert not [path for path in site.tree() if "/by/foe" in path]
     assert findings(site) == []
     assert all(not each.differences for each in recount(site.installation, lambda done, total: None))
-    url = databases.create()
-    before = Site(url, tmp_path / "before", plugins)
+    before = Site(f"sqlite:///{tmp_path}/before.db", tmp_path / "before", plugins)
     drop(before)
     for lines in (sales(200, 35), sales(0), sales(100, 30)):
         before.feed(lines)
@@ -566,7 +564,6 @@ def test_dropped_keys_need_no_history_and_leave_what_a_rebuild_would(
     site.build(force=True)
     assert {path: data for path, data in site.tree().items() if path.startswith("v1/plugins/")} == tree
     before.close()
-    databases.drop(url)
     target = Database(f"sqlite:///{tmp_path}/copy.db")
     [*copy(site.database, target)]
     target.close()
