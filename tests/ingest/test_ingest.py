@@ -11,7 +11,7 @@ from samples import KINDS, NOON, Buyers, Prices, Sales, Site, line
 from statscache.exceptions import UnknownPlugin
 from statscache.ingest import Outcome
 from statscache.plugins import Message
-from statscache.store import journal
+from statscache.store import journal, positions
 
 
 def sale(number: int) -> bytes:
@@ -60,6 +60,30 @@ def test_a_plugin_added_later_fills_itself_while_messages_go_on(database_url: st
     site.catch_up()
     assert site.ingest.plugins.behind() == []
     assert sum(row[2] for row in site.state()["buyers"] if row[0] == "key") == 6
+    site.close()
+
+
+def test_a_new_plugin_that_cannot_clear_its_state_is_suspended_and_the_others_run(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one whose own tables cannot be made; the reason names the command that tries again."""
+
+    def refuse(_: Any, __: int) -> None:
+        raise ValueError("no table can be made")
+
+    init = Buyers.__init__
+
+    def broken(buyers: Buyers, *arguments: Any) -> None:
+        init(buyers, *arguments)
+        monkeypatch.setattr(buyers.kind, "clear", refuse)
+
+    monkeypatch.setattr(Buyers, "__init__", broken)
+    site = Site(database_url, tmp_path, (Buyers, Sales))
+    site.feed([sale(1)])
+    with site.database.reading() as connection:
+        rows = positions.load(connection)
+    assert "no table can be made; fix it, then run `statscache rebuild buyers`" in str(rows["buyers"].suspended)
+    assert [(rows[name].position, rows[name].is_sound) for name in ("buyers", "sales")] == [(0, True), (1, True)]
     site.close()
 
 
