@@ -80,7 +80,7 @@ def next_chunk(database: Database, plugin: Plugin, after: int | None = None) -> 
         after: Position from which on to read; the default is the position of the plugin.
     """
     with database.reading() as connection:
-        row = positions.load(connection).get(plugin.name)
+        row = positions.find(connection, plugin.name)
         if row is not None and row.may_fold(plugin.state_version):
             return _read(connection, row, row.position if after is None else after)
     if row is None or after is not None or not row.has_missed(plugin.state_version):

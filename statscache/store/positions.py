@@ -225,6 +225,12 @@ def load(connection: Connection) -> dict[str, Position]:
     return {row.name: Position(**row._mapping) for row in connection.execute(select(plugin).order_by(plugin.c.id))}
 
 
+def find(connection: Connection, name: str) -> Position | None:
+    """Return the row of one plugin; None if the database has never seen it."""
+    row = connection.execute(select(plugin).where(plugin.c.name == name)).one_or_none()
+    return None if row is None else Position(**row._mapping)
+
+
 def lock(connection: Connection, ids: Sequence[int]) -> dict[str, Position]:
     """Return the rows of these plugins, by name, and keep every other writer from moving them."""
     query = select(plugin).where(plugin.c.id.in_(ids)).order_by(plugin.c.id).with_for_update()
