@@ -24,8 +24,8 @@ test: ## Everything: set-up, lint, types, layering and all tests
 	@# Beside each other; what each says stays together.
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types
 	@echo "== all tests (pytest)"
-	@# Three at a time on two cores: some of what is tested waits for a server. Who has done its part takes from the others'.
-	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	@# Four at a time on two cores: some of what is tested waits for a server. Who has done its part takes from the others'.
+	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 lint: test-venv ## Style (ruff), plain words, and the layering of the stages (import-linter)
 	@echo "== style (ruff)"
