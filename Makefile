@@ -10,7 +10,7 @@ BIN := .venv/bin
 CODE := statscache .venv/names/statscache_plugins tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench torture kills deployment image screenshot release lock clean runtime-venv test-venv
+.PHONY: help demo test lint types bench torture kills deployment image screenshot release lock clean runtime-venv test-venv others
 
 help: ## Say what can be made
 	@echo "statscache: make TARGET, where TARGET is"
@@ -22,7 +22,7 @@ demo: runtime-venv ## The whole job on this machine: simulated traffic, a publis
 test: ## Everything: set-up, lint, types, layering and all tests
 	@bash .ci/set-up
 	@# Beside each other; what each says stays together.
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target lint types others
 	@echo "== all tests (pytest)"
 	@# Four at a time on two cores: some of what is tested waits for a server. Who has done its part takes from the others'.
 	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
@@ -35,6 +35,9 @@ lint: test-venv ## Style (ruff), plain words, and the layering of the stages (im
 	@$(BIN)/python .ci/plain_words.py
 	@echo "== layering (import-linter)"
 	@$(BIN)/lint-imports --no-cache --no-logo
+
+others: test-venv
+	@bash .ci/set-up --others
 
 types: test-venv ## Types (mypy, strict)
 	@echo "== types (mypy)"

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Generator, Iterator
@@ -41,6 +42,8 @@ REAL_MESSAGES = (
 os.environ["TZ"] = "Pacific/Auckland"
 time.tzset()
 
+# jsonschema can do without, and it prepares grammars for two seconds.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 disk_sync.switch_off()
 recorded_schema.replay()
 shared_statements.share()

@@ -62,8 +62,8 @@ def pages(tree: Path) -> list[str]:
 def test_nothing_goes_wrong_on_any_page(name: str, sites: str, trees: dict[str, Path], chromium: Browser) -> None:
     """At every width, light and dark: no error, no refused or foreign request, nothing executed, no overflow.
 
-    On a phone in the light and on a desk in the dark, axe finds no violation either. Pages of the documentation are
-    looked at on a phone, and between the widths of tours.
+    On a phone in the light, and of the busy site on a desk in the dark, axe finds no violation either: styles do not
+    depend on the data. Pages of the documentation are looked at on a phone, and between the widths of tours.
     """
     with Visit(chromium, [f"{sites}{name}/"]) as visit:
         for path in pages(trees[name]):
@@ -75,7 +75,7 @@ def test_nothing_goes_wrong_on_any_page(name: str, sites: str, trees: dict[str, 
                 visit.look(WIDTHS[0], "light")
                 visit.audit()
             else:
-                visit.tour()
+                visit.tour((WIDTHS[0], WIDTHS[-1]) if name == "demo" else (WIDTHS[0],))
             # Between the widths of tours, the rows of tables fit: as a table, or as cards.
             for width in BETWEEN if name == "hostile" or path.startswith("docs/") else ():
                 visit.look(width, "light")
@@ -122,6 +122,9 @@ def test_without_script_everything_is_there(sites: str, trees: dict[str, Path], 
     with Visit(chromium, [site]) as with_script, Visit(chromium, [site], script=False) as without:
         for path in pages(trees["demo"]):
             if path.startswith(MADE_BY_SCRIPT) or not is_worth_a_visit("demo", path):
+                continue
+            if path.startswith("docs/") and "<table" not in (trees["demo"] / path).read_text(encoding="utf-8"):
+                # Prose, of which scripts change nothing but tables.
                 continue
             with_script.open(site + path)
             with_script.page.evaluate(remove)

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import http.server
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -153,14 +153,14 @@ class Visit:
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         self.problems += [f"at {width} px, {part} too wide: {self.page.url}" for part in self.page.evaluate(_TOO_WIDE)]
 
-    def tour(self) -> None:
-        """Look at the page at every width: as axe does, on a phone in the light and on a desk in the dark.
+    def tour(self, audited: Collection[int] = (WIDTHS[0], WIDTHS[-1])) -> None:
+        """Look at the page at every width, on a desk in the dark, and let axe look at some of them.
 
         That the scheme moves nothing is a test of its own.
         """
         for width in WIDTHS:
             self.look(width, SCHEMES[width == WIDTHS[-1]])
-            if width in (WIDTHS[0], WIDTHS[-1]):
+            if width in audited:
                 self.audit()
 
     def audit(self) -> None:
