@@ -231,11 +231,12 @@ def test_a_broker_that_cannot_be_talked_to_is_tried_again(tmp_path: Path, url: s
     """Silence, in TLS or without, and a name that no one knows are no reason to end: it may be there in a while."""
     home = Home(tmp_path / "home")
     home.configure('[sources.fedora-messaging]\nconfig = "bus.toml"\n')
-    with socket.create_server(("127.0.0.1", 0)) as silent, home.start("consume") as service:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
         address = url.format(silent=f"127.0.0.1:{silent.getsockname()[1]}")
         (home.directory / "bus.toml").write_text(f'amqp_url = "{address}?stack_timeout=1"\n')
-        service.await_log("retrying in", 2)
-        end(service)
+        with home.start("consume") as service:
+            service.await_log("retrying in", 2)
+            end(service)
 
 
 def test_it_can_be_left_while_neither_broker_nor_database_answers(
