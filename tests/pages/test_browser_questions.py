@@ -1,6 +1,6 @@
 """The questions that people come with, each from the front page, by clicks and keys, in at most three steps."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 import example_sites
-from browser import Visit, serving_tree
+from browser import Visit
 from statscache import layout
 
 MOST_STEPS = 3
@@ -29,13 +29,6 @@ Step = Callable[[Page], None]
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a site with 13 months."""
     return example_sites.shared(tmp_path_factory, "year")
-
-
-@pytest.fixture(scope="module")
-def site(tree: Path) -> Iterator[str]:
-    """The address of that site."""
-    with serving_tree(tree) as url:
-        yield url
 
 
 def document(tree: Path, plugin: str, name: str) -> Any:

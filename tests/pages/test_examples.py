@@ -32,12 +32,6 @@ PACKAGES = {"curl": "curl", "JavaScript": "nodejs", "R": "r-base-core and r-cran
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of a site with some messages."""
-    return example_sites.shared(tmp_path_factory, "demo")
-
-
-@pytest.fixture(scope="module")
 def url(tree: Path) -> Iterator[str]:
     """The address of the site."""
     with serving_tree(tree) as url:
